@@ -1,0 +1,40 @@
+"""What every part of echomotion speaks: clips, points, masks, phases, measurements, coordinates, errors."""
+
+from echomotion.core.clip import Clip, Source
+from echomotion.core.coordinates import Geometry
+from echomotion.core.errors import (
+    ClipError,
+    DataError,
+    DatasetError,
+    EchoMotionError,
+    ModelError,
+    OutputError,
+)
+from echomotion.core.masks import APICAL_CLASSES, Keypoints, Masks
+from echomotion.core.measurement import Beat, Measurement, Phases, Status
+from echomotion.core.tracks import Layer, Tracks, WallPoints
+from echomotion.core.views import View, segment_names
+
+__all__ = [
+    "APICAL_CLASSES",
+    "Beat",
+    "Clip",
+    "ClipError",
+    "DataError",
+    "DatasetError",
+    "EchoMotionError",
+    "Geometry",
+    "Keypoints",
+    "Layer",
+    "Masks",
+    "Measurement",
+    "ModelError",
+    "OutputError",
+    "Phases",
+    "Source",
+    "Status",
+    "Tracks",
+    "View",
+    "WallPoints",
+    "segment_names",
+]

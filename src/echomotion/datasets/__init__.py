@@ -1,0 +1,1 @@
+"""Public datasets, read in their official layout."""

@@ -1,0 +1,1 @@
+"""Read any echo recording as a Clip, and write results."""

@@ -1,0 +1,1 @@
+"""Numbers from trajectories and masks, with NumPy and SciPy alone."""

@@ -1,0 +1,1 @@
+"""Trackers, segmenters and their weights behind one registry."""

@@ -1,0 +1,1 @@
+"""Point trackers: one file a model."""

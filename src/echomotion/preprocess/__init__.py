@@ -1,0 +1,1 @@
+"""Find the ultrasound fan, and map native frames to model grids."""

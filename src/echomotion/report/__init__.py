@@ -1,0 +1,1 @@
+"""Pictures, video and the page that show where numbers came from."""

@@ -1,0 +1,1 @@
+"""How the released models are trained."""
