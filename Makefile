@@ -1,0 +1,43 @@
+# Everything a newcomer needs: `make demo` analyses a real recording, `make test` checks the project.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+CONSTRAINTS := constraints.txt
+
+# On Linux the default torch build carries gigabytes of CUDA; the pinned one may be a CPU build where one is offered.
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS)
+
+.PHONY: demo test test-all lint clean
+
+demo: $(VENV)/.installed
+	$(BIN)/python -m echomotion.demo demo
+
+test: $(VENV)/.installed-dev lint
+	$(BIN)/python -m pytest -q -m "not slow"
+
+test-all: $(VENV)/.installed-dev lint
+	$(BIN)/python -m pytest -q
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+
+# torch goes first: what follows then finds it installed and pulls no other build.
+$(VENV)/.installed: pyproject.toml packages/echomotion-camus/pyproject.toml $(CONSTRAINTS) | $(BIN)/python
+	$(INSTALL) torch
+	$(INSTALL) --editable . --editable packages/echomotion-camus
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(INSTALL) --editable ".[dev]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

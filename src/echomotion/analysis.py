@@ -1,0 +1,334 @@
+"""The main job: from a cine to tracks, masks, curves and measurements."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from echomotion.core import (
+    Clip,
+    DataError,
+    Layer,
+    Masks,
+    Measurement,
+    Phases,
+    Tracks,
+    View,
+    WallPoints,
+)
+from echomotion.core.masks import LV_CAVITY
+from echomotion.measure.beats import headline
+from echomotion.measure.phases import find_phases, phases_from_user
+from echomotion.measure.strain import missing_strain, strain_curves, strain_measurements
+from echomotion.measure.volumes import volume_curve, volume_measurements
+from echomotion.measure.wall_points import wall_points
+from echomotion.models.registry import list_models
+from echomotion.models.run import DEFAULT_SEGMENTER, DEFAULT_TRACKER, segment, track
+from echomotion.version import __version__
+
+# Called as stage(name, done, total) while an analysis goes on.
+Stage = Callable[[str, int, int], None]
+
+# Lines of the wall that are tracked; the first is the one that strain is reported from in brief.
+LAYERS = (Layer.MID_WALL, Layer.ENDOCARDIAL)
+
+
+@dataclass(frozen=True)
+class AnalysisOptions:
+    """What can be chosen about an analysis.
+
+    Attributes
+    ----------
+    segmenter, tracker : str
+        Names from :func:`echomotion.list_models`.
+    points : int
+        Points per line of the wall.
+    ed_s, es_s : float, optional
+        Times of end-diastole and end-systole in seconds, set by hand (both or neither).
+    """
+
+    segmenter: str = DEFAULT_SEGMENTER
+    tracker: str = DEFAULT_TRACKER
+    points: int = 61
+    ed_s: float | None = None
+    es_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A quantity over time: `values` (T,) in `unit` at `times_s` (T,); NaN where not measurable."""
+
+    name: str
+    times_s: NDArray[np.float64]
+    values: NDArray[np.float64]
+    unit: str
+    segment: str | None = None
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """Everything that was found in one clip.
+
+    Attributes
+    ----------
+    clip : Clip
+    masks : Masks
+    tracks : dict of str to Tracks
+        By layer name (``mid_wall``, ``endocardial``), each with its wall; empty where no wall was found.
+    phases : Phases
+    measurements : tuple of Measurement
+    curves : dict of str to Curve
+        ``cavity_area``, ``volume``, ``longitudinal_strain`` and ``longitudinal_strain/<segment>``.
+    warnings : tuple of str
+        What a reader must know before believing the numbers.
+    provenance : dict
+        Versions, models with hashes and licences, options, input name and hash.
+    """
+
+    clip: Clip
+    masks: Masks
+    tracks: dict[str, Tracks]
+    phases: Phases
+    measurements: tuple[Measurement, ...]
+    curves: dict[str, Curve]
+    warnings: tuple[str, ...] = ()
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Measurement:
+        """The headline measurement of that name: mean over beats, whole wall, first layer.
+
+        Raises
+        ------
+        KeyError
+            When no measurement has that name.
+        """
+        rows = [m for m in headline(self.measurements) if m.name == name and m.segment is None]
+        if not rows:
+            names = ", ".join(sorted({m.name for m in self.measurements}))
+            raise KeyError(f"no measurement {name!r}; there are {names}")
+        return next((m for m in rows if m.layer in (None, LAYERS[0])), rows[0])
+
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
+        """Write pictures, curves, tables and the page into a folder; see :mod:`echomotion.report.save`."""
+        from echomotion.report.save import save_analysis
+
+        return save_analysis(self, folder, overwrite=overwrite)
+
+
+def analyze(clip: Clip, *, options: AnalysisOptions | None = None, progress: Stage | None = None) -> Analysis:
+    """Segment, find the phases, track the wall, and measure.
+
+    Parameters
+    ----------
+    clip : Clip
+        At least two frames.
+    options : AnalysisOptions, optional
+    progress : callable, optional
+        Called as ``progress(stage, done, total)``.
+
+    Returns
+    -------
+    Analysis
+        Where no ventricle is found the measurements say so; that is not an error.
+
+    Raises
+    ------
+    DataError
+        For a single frame, or a user's phases that lie off the clip.
+    ModelError
+        When a model is unknown or has no weights.
+    """
+    chosen = options or AnalysisOptions()
+    if clip.n_frames < 2:
+        raise DataError(f"{clip.source.name}: a single frame has no motion; give a cine of two frames or more")
+    tell = progress or (lambda stage, done, total: None)
+
+    masks = segment(clip, model=chosen.segmenter, progress=lambda done, total: tell("segment", done, total))
+    area_px = masks.area_px(LV_CAVITY)
+    phases = _phases(clip, area_px, chosen)
+    tracks, reason = _track_wall(clip, masks, phases, chosen, tell)
+
+    measurements = list(volume_measurements(masks, phases, clip.times_s, clip.spacing_mm, clip.view))
+    for layer in LAYERS:
+        if layer in tracks:
+            measurements += strain_measurements(tracks[layer], phases, clip.times_s, clip.spacing_mm, clip.view)
+        else:
+            measurements += missing_strain(reason, clip.view, layer)
+    return Analysis(
+        clip,
+        masks,
+        {str(layer): found for layer, found in tracks.items()},
+        phases,
+        tuple(measurements),
+        _curves(clip, masks, tracks, phases, area_px),
+        _warnings(clip, phases, reason, chosen),
+        _provenance(clip, chosen),
+    )
+
+
+def wall_of(clip: Clip, masks: Masks, *, layer: str = LAYERS[0], count: int = AnalysisOptions.points) -> WallPoints:
+    """Points of the wall on the end-diastolic frame of a clip.
+
+    Raises
+    ------
+    DataError
+        When the layer is unknown, or no end-diastole or no wall is found.
+    """
+    if layer not in list(Layer):
+        raise DataError(f"unknown layer {layer!r}; there are {', '.join(Layer)}")
+    phases = find_phases(masks.area_px(LV_CAVITY), clip.times_s, clip.r_wave_times_s)
+    if not phases.beats:
+        raise DataError(f"{clip.source.name}: no end-diastole was found ({phases.reason}); name the points yourself")
+    frame = clip.frame_at(phases.beats[0].ed_s)
+    return wall_points(masks, frame=frame, layer=layer, count=count, view=clip.view, spacing_mm=clip.spacing_mm)
+
+
+def grid_queries(clip: Clip, count: int) -> NDArray[np.float64]:
+    """A regular grid of queries (N, 3) on the first frame, `count` along the longer side."""
+    rows, columns = clip.shape
+    step = max(rows, columns) / count
+    y, x = (np.arange(step / 2, n, step) - 0.5 for n in (rows, columns))
+    grid_x, grid_y = np.meshgrid(x, y)
+    return np.column_stack([np.zeros(grid_x.size), grid_x.ravel(), grid_y.ravel()])
+
+
+def csv_queries(path: Path) -> NDArray[np.float64]:
+    """Queries (N, 3) from a csv with columns t, x, y: frame index and native pixels.
+
+    Raises
+    ------
+    DataError
+        When the file cannot be read or lacks a column.
+    """
+    try:
+        table = pd.read_csv(path)
+        return table[["t", "x", "y"]].to_numpy(np.float64)
+    except FileNotFoundError:
+        raise DataError(f"{path}: there is no such file; give a csv with columns t, x, y") from None
+    except (KeyError, ValueError) as error:
+        raise DataError(f"{path}: not a csv with numbers in columns t, x, y ({error})") from None
+
+
+def describe_clip(clip: Clip) -> dict[str, Any]:
+    """What a reader wants to know of a clip before analysing it, as plain values."""
+    rows, columns = clip.shape
+    spacing = clip.spacing_mm
+    return {
+        "format": clip.source.format,
+        "view": str(clip.view) + ("" if clip.view is View.UNKNOWN else f" ({clip.source.view_origin})"),
+        "frames": clip.n_frames,
+        "size_px": f"{columns} x {rows}",
+        "duration_s": round(float(clip.times_s[-1] - clip.times_s[0]), 3),
+        "frame_rate_hz": None if clip.n_frames < 2 else round(1 / clip.frame_interval_s, 2),
+        "times_from": clip.source.times_origin,
+        "pixel_mm": None if spacing is None else f"{spacing[0]:.4g} x {spacing[1]:.4g} (row x column)",
+        "pixel_size_from": clip.source.spacing_origin,
+        "r_waves": 0 if clip.r_wave_times_s is None else len(clip.r_wave_times_s),
+        "warnings": list(clip.source.warnings),
+    }
+
+
+def _phases(clip: Clip, area_px: NDArray[np.float64], options: AnalysisOptions) -> Phases:
+    if options.ed_s is None or options.es_s is None:
+        return find_phases(area_px, clip.times_s, clip.r_wave_times_s)
+    first, last = float(clip.times_s[0]), float(clip.times_s[-1])
+    for name, time in (("end-diastole", options.ed_s), ("end-systole", options.es_s)):
+        if not first <= time <= last:
+            raise DataError(f"{clip.source.name}: {name} at {time:g} s lies off the clip ({first:g} to {last:g} s)")
+    return phases_from_user(options.ed_s, options.es_s)
+
+
+def _track_wall(
+    clip: Clip, masks: Masks, phases: Phases, options: AnalysisOptions, tell: Stage
+) -> tuple[dict[Layer, Tracks], str]:
+    """Tracks per layer, or none and the reason why."""
+    if not phases.beats:
+        return {}, phases.reason or "no heart beat was found"
+    # A whole beat lets drift be seen, so the points start on the end-diastole of the first one.
+    whole = [beat for beat in phases.beats if beat.next_ed_s is not None]
+    frame = clip.frame_at((whole or list(phases.beats))[0].ed_s)
+    try:
+        walls = [
+            wall_points(
+                masks, frame=frame, layer=layer, count=options.points, view=clip.view, spacing_mm=clip.spacing_mm
+            )
+            for layer in LAYERS
+        ]
+    except DataError as error:
+        return {}, str(error)
+    # Both lines go in one call: neighbours help each other, and frames are prepared once.
+    queries = np.concatenate([wall.queries for wall in walls])
+    both = track(clip, queries, model=options.tracker, progress=lambda done, total: tell("track", done, total))
+    found = {}
+    for i, wall in enumerate(walls):
+        part = slice(i * options.points, (i + 1) * options.points)
+        found[wall.layer] = Tracks(
+            both.xy[part], both.visible[part], both.confidence[part], both.queries[part], wall, both.model
+        )
+    return found, ""
+
+
+def _curves(
+    clip: Clip,
+    masks: Masks,
+    tracks: dict[Layer, Tracks],
+    phases: Phases,
+    area_px: NDArray[np.float64],
+) -> dict[str, Curve]:
+    times = clip.times_s
+    area = np.where(area_px > 0, area_px, np.nan)
+    if clip.spacing_mm is None:
+        curves = [Curve("cavity_area", times, area, "px2")]
+    else:
+        curves = [Curve("cavity_area", times, area * clip.spacing_mm[0] * clip.spacing_mm[1] / 100, "cm2")]
+    volume, unit = volume_curve(masks, clip.spacing_mm)
+    curves.append(Curve("volume", times, volume, unit))
+    named = {curve.name: curve for curve in curves}
+    if LAYERS[0] in tracks:
+        strain = strain_curves(tracks[LAYERS[0]], phases, times, clip.spacing_mm)
+        named["longitudinal_strain"] = Curve("longitudinal_strain", times, strain.whole, "%")
+        for name, values in strain.segments.items():
+            named[f"longitudinal_strain/{name}"] = Curve("longitudinal_strain", times, values, "%", name)
+    return named
+
+
+def _warnings(clip: Clip, phases: Phases, reason: str, options: AnalysisOptions) -> tuple[str, ...]:
+    found = list(clip.source.warnings)
+    if clip.spacing_mm is None:
+        found.append("not calibrated: lengths and volumes are in pixels; --spacing gives the pixel size in mm")
+    if clip.view is View.UNKNOWN:
+        found.append("the view is not stated; an apical view is assumed, name it with --view")
+    elif clip.view is not View.A4C and options.segmenter == "unet":
+        found.append(f"the segmenter was trained on four-chamber views; this view is {clip.view}")
+    if clip.frame_interval_s > 0.05:
+        found.append(f"{1 / clip.frame_interval_s:.0f} frames a second are few for tracking; peaks may be missed")
+    if reason:
+        found.append(f"the wall could not be tracked: {reason}")
+    elif phases.reason:
+        found.append(phases.reason)
+    return tuple(dict.fromkeys(found))
+
+
+def _provenance(clip: Clip, options: AnalysisOptions) -> dict[str, Any]:
+    used = {("segmenter", options.segmenter), ("tracker", options.tracker)}
+    packages = ("torch", "numpy", "scipy", "opencv-python-headless", "pydicom")
+    return {
+        "echomotion": __version__,
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in packages},
+        "models": [
+            {key: getattr(info, key) for key in ("kind", "name", "weights", "sha256", "licence")}
+            for info in list_models()
+            if (info.kind, info.name) in used
+        ],
+        "options": asdict(options),
+        "input": {key: value for key, value in asdict(clip.source).items() if key != "warnings"},
+    }

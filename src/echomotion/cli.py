@@ -1,0 +1,321 @@
+"""The command line: one verb a job, one line an error, exit code 0 done, 1 some inputs failed, 2 wrong usage."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from echomotion import analysis
+from echomotion.core import Clip, EchoMotionError, View
+from echomotion.io import read_clip
+from echomotion.io.write import check_target, write_json, write_masks, write_tracks
+from echomotion.models.registry import create_segmenter, create_tracker, list_models
+from echomotion.models.run import DEFAULT_SEGMENTER, DEFAULT_TRACKER, segment, track
+from echomotion.terminal import (
+    facts_table,
+    for_each,
+    json_line,
+    out,
+    plain_text,
+    progress_bar,
+    rows_table,
+    step,
+    tell,
+)
+from echomotion.version import __version__
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="From an echocardiography cine to motion and numbers. Not a medical device.",
+)
+evaluate_app = typer.Typer(no_args_is_help=True, help="Compare a model with reference data.")
+app.add_typer(evaluate_app, name="evaluate")
+
+CLIP_HELP = "DICOM, AVI, MP4, MOV, GIF, TIFF, NIfTI, MHD, NPY or NPZ file, or a folder of PNG or JPEG images."
+ClipName = Annotated[str, typer.Argument(metavar="CLIP", help=CLIP_HELP)]
+ClipNames = Annotated[list[str], typer.Argument(metavar="CLIP...", help=CLIP_HELP)]
+Spacing = Annotated[str | None, typer.Option(help="Pixel size in mm: one number, or ROW,COLUMN.")]
+Fps = Annotated[float | None, typer.Option(help="Frames per second, in place of what the file says.")]
+ViewName = Annotated[str | None, typer.Option("--view", help=f"One of {', '.join(View)}.")]
+Json = Annotated[bool, typer.Option("--json", help="One machine-readable line per result.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace earlier results.")]
+Output = Annotated[Path, typer.Option("-o", "--output", help="Where results go.")]
+TrackerName = Annotated[str, typer.Option(help="Tracker; see `echomotion models`.")]
+SegmenterName = Annotated[str, typer.Option(help="Segmenter; see `echomotion models`.")]
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Show the version and stop.")] = False) -> None:
+    if version:
+        typer.echo(f"echomotion {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def info(
+    clips: ClipNames, spacing: Spacing = None, fps: Fps = None, view: ViewName = None, as_json: Json = False
+) -> None:
+    """Say what a file holds: frames, times, pixel size, and where each came from."""
+
+    def work(name: str) -> None:
+        facts = analysis.describe_clip(_read(name, spacing, fps, view))
+        tell({"input": name, "status": "done", **facts} if as_json else facts, as_json=as_json)
+
+    for_each(clips, work, as_json=as_json)
+
+
+@app.command()
+def analyze(
+    clips: ClipNames,
+    output: Output,
+    spacing: Spacing = None,
+    fps: Fps = None,
+    view: ViewName = None,
+    segmenter: SegmenterName = DEFAULT_SEGMENTER,
+    tracker: TrackerName = DEFAULT_TRACKER,
+    ed: Annotated[float | None, typer.Option(help="Time of end-diastole in seconds, set by hand.")] = None,
+    es: Annotated[float | None, typer.Option(help="Time of end-systole in seconds, set by hand.")] = None,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Track, segment and measure; write pictures, curves, tables and a page.
+
+    With one CLIP the results go into the output folder, with several into one folder each inside it.
+    """
+    from echomotion.report.save import check_folder, save_analysis
+    from echomotion.report.tables import terminal_table
+
+    if (ed is None) != (es is None):
+        raise typer.BadParameter("--ed and --es are given together")
+    options = analysis.AnalysisOptions(segmenter=segmenter, tracker=tracker, ed_s=ed, es_s=es)
+    folders = _output_folders(clips, output)
+
+    def work(name: str) -> None:
+        check_folder(folders[name], overwrite=overwrite)
+        clip = _read(name, spacing, fps, view)
+        with progress_bar(Path(name).name, quiet=as_json) as stage:
+            result = analysis.analyze(clip, options=options, progress=stage)
+            stage("pictures", 0, 0)
+            save_analysis(result, folders[name], overwrite=overwrite)
+        if as_json:
+            rows = [m.as_dict() for m in result.measurements]
+            where = str(folders[name])
+            warnings = list(result.warnings)
+            json_line({"input": name, "status": "done", "output": where, "warnings": warnings, "measurements": rows})
+            return
+        out.print(terminal_table(result))
+        for warning in result.warnings:
+            out.print(f"[yellow]warning:[/] {plain_text(warning)}", soft_wrap=True)
+        out.print(f"Results are in {plain_text(str(folders[name]))}; open report.html there.", soft_wrap=True)
+
+    for_each(clips, work, as_json=as_json)
+
+
+@app.command("track")
+def track_points(
+    clip: ClipName,
+    output: Output,
+    points: Annotated[Path | None, typer.Option(help="CSV with columns t, x, y: frame, native pixels.")] = None,
+    grid: Annotated[int | None, typer.Option(min=1, help="So many points along the longer side.")] = None,
+    wall: Annotated[str | None, typer.Option(help="A line of the wall that the segmenter finds: endocardial, "
+                                             "mid_wall or epicardial.")] = None,
+    model: TrackerName = DEFAULT_TRACKER,
+    spacing: Spacing = None,
+    fps: Fps = None,
+    view: ViewName = None,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Follow points through a clip; write a .npz (all fields) or a .csv (one row a point and frame)."""
+    if sum(option is not None for option in (points, grid, wall)) != 1:
+        raise typer.BadParameter("name the points by exactly one of --points, --grid and --wall")
+
+    def work(name: str) -> None:
+        check_target(output, (".npz", ".csv"), overwrite=overwrite)
+        cine = _read(name, spacing, fps, view)
+        with progress_bar(Path(name).name, quiet=as_json) as stage:
+            if wall is not None:
+                masks = segment(cine, progress=step(stage, "segment"))
+                queries: Any = analysis.wall_of(cine, masks, layer=wall)
+            else:
+                queries = analysis.grid_queries(cine, grid) if grid is not None else analysis.csv_queries(points)
+            tracks = track(cine, queries, model=model, progress=step(stage, "track"))
+        write_tracks(output, tracks)
+        facts = {"points": tracks.n_points, "frames": tracks.n_frames, "model": tracks.model}
+        tell({"input": name, "status": "done", "output": str(output), **facts}, as_json=as_json)
+
+    for_each([clip], work, as_json=as_json)
+
+
+@app.command("segment")
+def segment_frames(
+    clip: ClipName,
+    output: Output,
+    model: SegmenterName = DEFAULT_SEGMENTER,
+    spacing: Spacing = None,
+    fps: Fps = None,
+    view: ViewName = None,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Label every frame; write a NIfTI file (.nii.gz)."""
+
+    def work(name: str) -> None:
+        check_target(output, (".nii.gz", ".nii"), overwrite=overwrite)
+        cine = _read(name, spacing, fps, view)
+        with progress_bar(Path(name).name, quiet=as_json) as stage:
+            masks = segment(cine, model=model, progress=step(stage, "segment"))
+        write_masks(output, masks, cine.spacing_mm, cine.times_s)
+        facts = {"frames": masks.n_frames, "classes": list(masks.classes.values()), "model": masks.model}
+        tell({"input": name, "status": "done", "output": str(output), **facts}, as_json=as_json)
+
+    for_each([clip], work, as_json=as_json)
+
+
+@app.command()
+def models(
+    kind: Annotated[str | None, typer.Option(help="tracker or segmenter.")] = None, as_json: Json = False
+) -> None:
+    """List the models with their size, installed weights and licence."""
+
+    def work(_: str) -> None:
+        found = list_models(kind)
+        if as_json:
+            for model in found:
+                json_line(vars(model))
+            return
+        columns = ("kind", "name", "parameters", "weights", "licence", "summary")
+        rows = [{column: getattr(model, column) for column in columns} for model in found]
+        out.print(rows_table(rows))
+
+    for_each([kind or "models"], work, as_json=as_json)
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="Name of a recipe, or a YAML file.")],
+    data: Annotated[Path, typer.Option(help="Folder of the dataset.")],
+    output: Output,
+    max_minutes: Annotated[float | None, typer.Option(help="Stop in time; the run can be resumed.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Train a model by a recipe, or go on with a stopped run; write weights, model.json and the curve."""
+
+    def work(name: str) -> None:
+        _needs_extra("train", "monai", "lightning_fabric")
+        from echomotion.training.recipe import run_recipe
+
+        with progress_bar(f"train {Path(name).stem}", quiet=as_json) as stage:
+            figures = run_recipe(name, data, output, max_minutes=max_minutes, progress=step(stage, "step"))
+        tell({"input": name, "status": "done", "output": str(output), **figures}, as_json=as_json)
+
+    for_each([recipe], work, as_json=as_json)
+
+
+@evaluate_app.command("segmentation")
+def evaluate_segmentation(
+    data: Annotated[Path, typer.Option(help="Folder of the dataset.")],
+    dataset: Annotated[str, typer.Option(help="Layout of the folder; camus is the one known so far.")] = "camus",
+    split: Annotated[str, typer.Option(help="training, validation or testing.")] = "validation",
+    model: SegmenterName = DEFAULT_SEGMENTER,
+    weights: Annotated[str | None, typer.Option(help="Folder of weights, in place of the installed ones.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="JSON with every case.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Dice and HD95 against expert masks, per class, phase and image quality."""
+    if dataset != "camus":
+        raise typer.BadParameter(f"unknown dataset {dataset!r}; known is camus")
+
+    def work(name: str) -> None:
+        _needs_extra("train", "monai")
+        from echomotion.datasets.camus import read_camus
+        from echomotion.evaluation import segmentation
+
+        segmenter = create_segmenter(model, weights=weights)
+        with progress_bar(f"{model} on {dataset} {split}", quiet=as_json) as stage:
+            report = segmentation.evaluate_segmentation(
+                segmenter, read_camus(name, split), progress=step(stage, "segment")
+            )
+        head = {"dataset": dataset, "split": split, "model": model}
+        _finish_evaluation({**head, **report.as_dict()}, report.summary().to_dict("records"), output, as_json)
+
+    for_each([str(data)], work, as_json=as_json)
+
+
+@evaluate_app.command("tracking")
+def evaluate_tracking(
+    data: Annotated[Path, typer.Option(help="Folder of .npz clips with true tracks.")],
+    model: TrackerName = DEFAULT_TRACKER,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="JSON with every clip.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Position accuracy, occlusion, median error and strain error against true tracks."""
+
+    def work(name: str) -> None:
+        from echomotion.datasets.tracking import read_tracking
+        from echomotion.evaluation import tracking
+
+        tracker = create_tracker(model)
+        cases = list(read_tracking(name))
+        with progress_bar(f"{model} on {Path(name).name}", quiet=as_json) as stage:
+            report = tracking.evaluate_tracking(tracker, cases, progress=step(stage, "track"))
+        head = {"dataset": Path(name).name, "model": model}
+        _finish_evaluation({**head, **report.as_dict()}, report.rows, output, as_json)
+
+    for_each([str(data)], work, as_json=as_json)
+
+
+def main() -> None:
+    """Entry point of the ``echomotion`` command."""
+    app()
+
+
+def _read(name: str, spacing: str | None, fps: float | None, view: str | None) -> Clip:
+    return read_clip(name, spacing_mm=_spacing(spacing), fps=fps, view=None if view is None else view.upper())
+
+
+def _spacing(text: str | None) -> tuple[float, float] | None:
+    if text is None:
+        return None
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) not in (1, 2):
+        raise typer.BadParameter(f"--spacing is {text!r}; one number or ROW,COLUMN in mm is needed")
+    return numbers[0], numbers[-1]
+
+
+def _output_folders(clips: list[str], output: Path) -> dict[str, Path]:
+    if len(clips) == 1:
+        return {clips[0]: output}
+    folders: dict[str, Path] = {}
+    for name in clips:
+        # Two clips may share a file name; the later one gets a number.
+        stem = Path(name).name.split(".")[0] or "clip"
+        count = sum(folder.name.rsplit("-", 1)[0] == stem or folder.name == stem for folder in folders.values())
+        folders[name] = output / (f"{stem}-{count + 1}" if count else stem)
+    return folders
+
+
+def _needs_extra(extra: str, *modules: str) -> None:
+    if any(importlib.util.find_spec(module) is None for module in modules):
+        raise EchoMotionError(f'this needs further packages; install them with: pip install "echomotion[{extra}]"')
+
+
+def _finish_evaluation(
+    result: dict[str, Any], rows: list[dict[str, Any]], output: Path | None, as_json: bool
+) -> None:
+    if output is not None:
+        write_json(output, result)
+    if as_json:
+        json_line(result)
+    else:
+        out.print(rows_table(rows))
+        if output is not None:
+            out.print(facts_table({"every case": str(output)}))

@@ -1,0 +1,86 @@
+"""Track and segment in one call, with the default models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numpy.typing import ArrayLike
+
+from echomotion.core import Clip, Masks, Tracks, WallPoints
+from echomotion.core.tracks import checked_queries
+from echomotion.models.base import Progress
+from echomotion.models.registry import create_segmenter, create_tracker
+
+DEFAULT_TRACKER = "lucas_kanade"
+DEFAULT_SEGMENTER = "unet"
+
+
+def track(
+    clip: Clip,
+    queries: ArrayLike | WallPoints,
+    *,
+    model: str = DEFAULT_TRACKER,
+    weights: str | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Tracks:
+    """Follow points through a clip, forward and backward from each query's frame.
+
+    Parameters
+    ----------
+    clip : Clip
+    queries : array-like (N, 3) or WallPoints
+        ``(t, x, y)`` in native pixels; a wall's line is remembered in the result.
+    model, weights, options
+        As in :func:`echomotion.create_tracker`.
+    progress : callable, optional
+        Called with (done, total).
+
+    Returns
+    -------
+    Tracks
+        Native pixels; each track passes exactly through its query.
+
+    Raises
+    ------
+    DataError
+        When there are no queries, or one lies off the clip.
+    ModelError
+        As :func:`echomotion.create_tracker`.
+    """
+    tracker = create_tracker(model, weights=weights, **options)
+    wall = queries if isinstance(queries, WallPoints) else None
+    points = checked_queries(wall.queries if wall is not None else queries, clip.n_frames, clip.shape)
+    tracks = tracker.track(clip, points, progress=progress)
+    return Tracks(tracks.xy, tracks.visible, tracks.confidence, tracks.queries, wall, tracker.name)
+
+
+def segment(
+    clip: Clip,
+    *,
+    model: str = DEFAULT_SEGMENTER,
+    weights: str | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Masks:
+    """Label the pixels of every frame.
+
+    Parameters
+    ----------
+    clip : Clip
+    model, weights, options
+        As in :func:`echomotion.create_segmenter`.
+    progress : callable, optional
+        Called with (done, total).
+
+    Returns
+    -------
+    Masks
+        Labels in native pixels with named classes.
+
+    Raises
+    ------
+    ModelError
+        As :func:`echomotion.create_segmenter`.
+    """
+    return create_segmenter(model, weights=weights, **options).segment(clip, progress=progress)

@@ -1,0 +1,112 @@
+"""What real files vary in, applied to training frames: fan, depth, gain, grey map, resolution, orientation, dropout.
+
+Every function takes a ``numpy.random.Generator``; images are float32 (H, W) in 0..1.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.float32]
+Labels = NDArray[np.uint8]
+
+
+def random_placement(
+    image: NDArray[np.uint8], labels: Labels, size: int, rng: np.random.Generator
+) -> tuple[Image, Labels]:
+    """Move, turn, stretch, mirror and rescale a frame and its labels onto a ``size`` x ``size`` grid.
+
+    Most frames keep about their scale; the others shrink, as in a deeper or wider fan.
+    """
+    rows, columns = image.shape
+    fit = size / max(rows, columns)
+    low, high = (0.85, 1.2) if rng.random() < 0.65 else (0.5, 0.85)
+    zoom = fit * np.exp(rng.uniform(np.log(low), np.log(high)))
+    stretch = np.exp(rng.uniform(-0.12, 0.12))
+    angle = np.deg2rad(rng.normal(0, 10))
+    mirror = -1.0 if rng.random() < 0.5 else 1.0
+    shear = rng.normal(0, 0.05)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    linear = turn @ np.array([[1.0, shear], [0.0, 1.0]]) @ np.diag([zoom * stretch * mirror, zoom / stretch])
+    centre = np.array([(columns - 1) / 2, (rows - 1) / 2])
+    slack = 0.08 * size + 0.5 * max(0.0, size - zoom * max(rows, columns))
+    target = (size - 1) / 2 + rng.uniform(-slack, slack, 2)
+    matrix = np.column_stack([linear, target - linear @ centre])
+    placed = cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR)
+    placed_labels = cv2.warpAffine(labels, matrix, (size, size), flags=cv2.INTER_NEAREST)
+    return placed.astype(np.float32) / 255, placed_labels
+
+
+def random_fan(image: Image, rng: np.random.Generator) -> Image:
+    """Narrow the fan, cut its depth, or shade a beam (rib, lung): all by angle and depth from the fan's tip."""
+    rows, columns = image.shape
+    lit = np.flatnonzero(image.max(axis=1) > 0.02)
+    if len(lit) < rows // 4:
+        return image
+    top, bottom = lit[0], lit[-1]
+    tip_x = float(np.mean(np.flatnonzero(image[top : top + 3].max(axis=0) > 0.02)))
+    y, x = np.mgrid[:rows, :columns].astype(np.float32)
+    depth = np.hypot(x - tip_x, y - top) / (bottom - top + 1)
+    angle = np.arctan2(x - tip_x, y - top + 1e-3)
+    gain = np.ones_like(image)
+    if rng.random() < 0.3:
+        low, high = -np.deg2rad(rng.uniform(22, 50)), np.deg2rad(rng.uniform(22, 50))
+        gain *= (angle > low) & (angle < high)
+    if rng.random() < 0.2:
+        gain *= depth < rng.uniform(0.8, 1.0)
+    for _ in range(rng.integers(0, 3)):
+        centre, width = np.deg2rad(rng.uniform(-40, 40)), np.deg2rad(rng.uniform(2, 9))
+        start, strength = rng.uniform(0, 0.5), rng.uniform(0.3, 1.0)
+        beam = np.exp(-0.5 * ((angle - centre) / width) ** 2)
+        gain *= 1 - strength * beam * (depth > start)
+    return image * gain
+
+
+def random_grey(image: Image, rng: np.random.Generator) -> Image:
+    """Change gain, contrast, gamma, time-gain, haze, noise, sharpness and resolution."""
+    out = np.power(image, np.exp(rng.uniform(np.log(0.55), np.log(1.9))), dtype=np.float32)
+    out = (out - rng.uniform(0, 0.12)) * np.exp(rng.uniform(np.log(0.4), np.log(1.7)))
+    rows, columns = out.shape
+    if rng.random() < 0.5:
+        ramp = np.interp(np.arange(rows), np.linspace(0, rows - 1, 4), rng.uniform(0.5, 1.4, 4))
+        out *= ramp[:, None].astype(np.float32)
+    if rng.random() < 0.3:
+        coarse = rng.uniform(0, 0.25, (4, 4)).astype(np.float32)
+        out += cv2.resize(coarse, (columns, rows), interpolation=cv2.INTER_CUBIC) * (image > 0)
+    if rng.random() < 0.35:
+        out = cv2.GaussianBlur(out, (0, 0), rng.uniform(0.4, 1.8))
+    if rng.random() < 0.3:
+        share = rng.uniform(0.3, 0.8)
+        small = cv2.resize(out, None, fx=share, fy=share, interpolation=cv2.INTER_AREA)
+        out = cv2.resize(small, (columns, rows), interpolation=cv2.INTER_LINEAR)
+    if rng.random() < 0.5:
+        grain = rng.standard_normal((rows, columns)).astype(np.float32)
+        grain = cv2.GaussianBlur(grain, (0, 0), rng.uniform(0.5, 1.5))
+        out *= 1 + rng.uniform(0, 0.5) * grain
+        out += rng.uniform(0, 0.03) * grain * (image > 0)
+    return np.clip(out, 0, 1).astype(np.float32)
+
+
+def augment_frame(
+    image: NDArray[np.uint8], labels: Labels, size: int, rng: np.random.Generator
+) -> tuple[Image, Labels]:
+    """All of the above in the order in which a machine makes a picture.
+
+    Parameters
+    ----------
+    image, labels : uint8 (H, W)
+    size : int
+        Side of the square training grid in pixels.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    float32 (size, size) in 0..1, uint8 (size, size)
+    """
+    placed, placed_labels = random_placement(image, labels, size, rng)
+    # A share of the frames keeps its own grey levels, which no simulation of a machine's settings replaces.
+    if rng.random() < 0.25:
+        return placed, placed_labels
+    return random_grey(random_fan(placed, rng), rng), placed_labels

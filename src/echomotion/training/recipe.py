@@ -1,0 +1,154 @@
+"""From a recipe's name to released weights: read the YAML, train, write ``model.safetensors`` and ``model.json``."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from echomotion.core import DataError
+from echomotion.datasets.camus import CITATION
+from echomotion.models.base import Progress
+from echomotion.models.segmenters.unet import UNetConfig
+from echomotion.models.weights import save_weights
+from echomotion.training.engine import Schedule, Task, fit
+from echomotion.training.unet import UNetTask, UNetTraining
+from echomotion.version import __version__
+
+
+class Release(BaseModel):
+    """What the card of the trained weights says."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    tag: str
+    licence: str
+
+
+class Recipe(BaseModel):
+    """A training recipe; an unknown field is an error."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: str
+    options: dict[str, Any]
+    training: dict[str, Any]
+    schedule: dict[str, Any]
+    release: Release
+
+
+def read_recipe(name: str) -> Recipe:
+    """A recipe that ships with echomotion, by name, or one from a YAML file.
+
+    Raises
+    ------
+    DataError
+        When there is none, or it has a wrong or unknown field.
+    """
+    shipped = files("echomotion.training") / "recipes"
+    names = sorted(item.name.removesuffix(".yaml") for item in shipped.iterdir() if item.name.endswith(".yaml"))
+    if name in names:
+        text = (shipped / f"{name}.yaml").read_text()
+    elif Path(name).is_file():
+        text = Path(name).read_text()
+    else:
+        raise DataError(f"there is no recipe {name!r}; there are {', '.join(names)}, or name a YAML file")
+    try:
+        return Recipe.model_validate(yaml.safe_load(text))
+    except (yaml.YAMLError, ValidationError) as error:
+        raise DataError(f"recipe {name}: {_first_line(error)}") from None
+
+
+def run_recipe(
+    name: str,
+    data: str | Path,
+    folder: str | Path,
+    *,
+    max_minutes: float | None = None,
+    progress: Progress | None = None,
+) -> dict[str, float]:
+    """Train by a recipe, or go on with the run in `folder`; write its weights and card there.
+
+    Parameters
+    ----------
+    name : str
+        See :func:`read_recipe`.
+    data : path
+        Folder of the dataset.
+    folder : path
+        Receives ``state.pt``, ``curve.csv``, ``model.safetensors`` and ``model.json``.
+    max_minutes : float, optional
+    progress : callable, optional
+
+    Returns
+    -------
+    dict
+        Figures of the best validation.
+    """
+    recipe = read_recipe(name)
+    if recipe.model not in _TASKS:
+        raise DataError(f"recipe {name}: no training for {recipe.model!r}; there is one for {', '.join(_TASKS)}")
+    schedule: Schedule = _checked(Schedule, recipe.schedule, name)
+    torch.manual_seed(schedule.seed)
+    task, facts = _TASKS[recipe.model](recipe, data, name)
+    best = fit(task, schedule, folder, max_minutes=max_minutes, progress=progress)
+    card = {
+        "model": recipe.model,
+        **recipe.release.model_dump(),
+        "options": recipe.options,
+        **facts,
+        "recipe": recipe.model_dump(),
+        "selection": best,
+        "echomotion": __version__,
+        "commit": _commit(),
+    }
+    save_weights(folder, task.network, card)
+    return best
+
+
+def _unet(recipe: Recipe, data: str | Path, name: str) -> tuple[Task, dict[str, Any]]:
+    training: UNetTraining = _checked(UNetTraining, recipe.training, name)
+    config: UNetConfig = _checked(UNetConfig, recipe.options, name)
+    facts = {
+        "grid": [training.grid, training.grid],
+        "normalisation": "grey levels divided by 255, black outside the fan",
+        "classes": ["background", "lv_cavity", "lv_myocardium", "left_atrium"],
+        "trained_on": "CAMUS, four-chamber ED and ES frames of the official training patients",
+        "citation": CITATION,
+    }
+    return UNetTask(data, training, config), facts
+
+
+_TASKS: dict[str, Callable[[Recipe, str | Path, str], tuple[Task, dict[str, Any]]]] = {"unet": _unet}
+
+
+def _checked(kind: type[Any], values: dict[str, Any], name: str) -> Any:
+    """A config dataclass from plain values; an unknown or wrong field names itself."""
+    unknown = sorted(set(values) - set(kind.__dataclass_fields__))
+    if unknown:
+        known = ", ".join(kind.__dataclass_fields__)
+        raise DataError(f"recipe {name}: unknown field {', '.join(unknown)}; {kind.__name__} has {known}")
+    try:
+        return TypeAdapter(kind).validate_python(values)
+    except ValidationError as error:
+        raise DataError(f"recipe {name}: {_first_line(error)}") from None
+
+
+def _first_line(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return str(error).splitlines()[0]
+
+
+def _commit() -> str:
+    """The commit of a checkout, empty elsewhere: it makes a card traceable."""
+    here = Path(__file__).parent
+    found = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=False)
+    return found.stdout.strip() if found.returncode == 0 else ""

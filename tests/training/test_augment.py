@@ -1,0 +1,49 @@
+"""Augmentation keeps frame and labels together and depends on its generator alone."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from echomotion.training.augment import augment_frame, random_fan, random_grey, random_placement
+
+
+@pytest.fixture
+def frame():
+    labels = np.zeros((120, 160), np.uint8)
+    cv2.ellipse(labels, (80, 60), (20, 35), 0, 0, 360, 1, -1)
+    image = np.where(labels == 1, 200, 60).astype(np.uint8)
+    return image, labels
+
+
+def test_a_placement_moves_frame_and_labels_alike(frame):
+    for seed in range(20):
+        image, labels = random_placement(*frame, 96, np.random.default_rng(seed))
+        assert image.shape == labels.shape == (96, 96)
+        inside = labels == 1
+        edge = cv2.dilate(inside.astype(np.uint8), np.ones((5, 5))) - cv2.erode(
+            inside.astype(np.uint8), np.ones((5, 5))
+        )
+        assert inside.any()
+        assert (image[inside & (edge == 0)] > 0.7).all()
+        assert (image[~inside & (edge == 0)] < 0.3).all()
+
+
+@pytest.mark.parametrize("change", [random_fan, random_grey])
+def test_grey_levels_stay_in_range(frame, change):
+    image = frame[0].astype(np.float32) / 255
+    for seed in range(20):
+        changed = change(image, np.random.default_rng(seed))
+        assert changed.shape == image.shape
+        assert changed.dtype == np.float32
+        assert changed.min() >= 0
+        assert changed.max() <= 1
+
+
+def test_the_same_generator_gives_the_same_frame(frame):
+    first = augment_frame(*frame, 64, np.random.default_rng(5))
+    second = augment_frame(*frame, 64, np.random.default_rng(5))
+    other = augment_frame(*frame, 64, np.random.default_rng(6))
+    assert np.array_equal(first[0], second[0])
+    assert not np.array_equal(first[0], other[0])
