@@ -1,0 +1,63 @@
+"""echomotion: from an echocardiography cine to motion and numbers."""
+
+from echomotion.analysis import Analysis, AnalysisOptions, analyze
+from echomotion.core import (
+    Beat,
+    Clip,
+    ClipError,
+    DataError,
+    DatasetError,
+    EchoMotionError,
+    Geometry,
+    Keypoints,
+    Layer,
+    Masks,
+    Measurement,
+    ModelError,
+    OutputError,
+    Phases,
+    Source,
+    Status,
+    Tracks,
+    View,
+    WallPoints,
+)
+from echomotion.io import read_clip
+from echomotion.measure.wall_points import wall_points
+from echomotion.models.registry import ModelInfo, create_segmenter, create_tracker, list_models
+from echomotion.models.run import segment, track
+from echomotion.version import __version__
+
+__all__ = [
+    "Analysis",
+    "AnalysisOptions",
+    "Beat",
+    "Clip",
+    "ClipError",
+    "DataError",
+    "DatasetError",
+    "EchoMotionError",
+    "Geometry",
+    "Keypoints",
+    "Layer",
+    "Masks",
+    "Measurement",
+    "ModelError",
+    "ModelInfo",
+    "OutputError",
+    "Phases",
+    "Source",
+    "Status",
+    "Tracks",
+    "View",
+    "WallPoints",
+    "__version__",
+    "analyze",
+    "create_segmenter",
+    "create_tracker",
+    "list_models",
+    "read_clip",
+    "segment",
+    "track",
+    "wall_points",
+]

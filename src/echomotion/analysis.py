@@ -24,11 +24,10 @@ from echomotion.core import (
     View,
     WallPoints,
 )
-from echomotion.core.masks import LV_CAVITY
 from echomotion.measure.beats import headline
 from echomotion.measure.phases import find_phases, phases_from_user
-from echomotion.measure.strain import missing_strain, strain_curves, strain_measurements
-from echomotion.measure.volumes import volume_curve, volume_measurements
+from echomotion.measure.strain import join_beats, missing_strain, strain_curves, strain_measurements
+from echomotion.measure.volumes import VolumeCurve, cavity_area, volume_curve, volume_measurements
 from echomotion.measure.wall_points import wall_points
 from echomotion.models.registry import list_models
 from echomotion.models.run import DEFAULT_SEGMENTER, DEFAULT_TRACKER, segment, track
@@ -152,11 +151,11 @@ def analyze(clip: Clip, *, options: AnalysisOptions | None = None, progress: Sta
     tell = progress or (lambda stage, done, total: None)
 
     masks = segment(clip, model=chosen.segmenter, progress=lambda done, total: tell("segment", done, total))
-    area_px = masks.area_px(LV_CAVITY)
-    phases = _phases(clip, area_px, chosen)
+    volumes = volume_curve(masks, clip.spacing_mm)
+    phases = _phases(clip, volumes.area, chosen)
     tracks, reason = _track_wall(clip, masks, phases, chosen, tell)
 
-    measurements = list(volume_measurements(masks, phases, clip.times_s, clip.spacing_mm, clip.view))
+    measurements = list(volume_measurements(masks, phases, clip.times_s, clip.spacing_mm, clip.view, curve=volumes))
     for layer in LAYERS:
         if layer in tracks:
             measurements += strain_measurements(tracks[layer], phases, clip.times_s, clip.spacing_mm, clip.view)
@@ -168,7 +167,7 @@ def analyze(clip: Clip, *, options: AnalysisOptions | None = None, progress: Sta
         {str(layer): found for layer, found in tracks.items()},
         phases,
         tuple(measurements),
-        _curves(clip, masks, tracks, phases, area_px),
+        _curves(clip, tracks, phases, volumes),
         _warnings(clip, phases, reason, chosen),
         _provenance(clip, chosen),
     )
@@ -184,7 +183,7 @@ def wall_of(clip: Clip, masks: Masks, *, layer: str = LAYERS[0], count: int = An
     """
     if layer not in list(Layer):
         raise DataError(f"unknown layer {layer!r}; there are {', '.join(Layer)}")
-    phases = find_phases(masks.area_px(LV_CAVITY), clip.times_s, clip.r_wave_times_s)
+    phases = find_phases(cavity_area(masks), clip.times_s, clip.r_wave_times_s)
     if not phases.beats:
         raise DataError(f"{clip.source.name}: no end-diastole was found ({phases.reason}); name the points yourself")
     frame = clip.frame_at(phases.beats[0].ed_s)
@@ -236,9 +235,9 @@ def describe_clip(clip: Clip) -> dict[str, Any]:
     }
 
 
-def _phases(clip: Clip, area_px: NDArray[np.float64], options: AnalysisOptions) -> Phases:
+def _phases(clip: Clip, area: NDArray[np.float64], options: AnalysisOptions) -> Phases:
     if options.ed_s is None or options.es_s is None:
-        return find_phases(area_px, clip.times_s, clip.r_wave_times_s)
+        return find_phases(area, clip.times_s, clip.r_wave_times_s)
     first, last = float(clip.times_s[0]), float(clip.times_s[-1])
     for name, time in (("end-diastole", options.ed_s), ("end-systole", options.es_s)):
         if not first <= time <= last:
@@ -276,28 +275,18 @@ def _track_wall(
     return found, ""
 
 
-def _curves(
-    clip: Clip,
-    masks: Masks,
-    tracks: dict[Layer, Tracks],
-    phases: Phases,
-    area_px: NDArray[np.float64],
-) -> dict[str, Curve]:
+def _curves(clip: Clip, tracks: dict[Layer, Tracks], phases: Phases, volumes: VolumeCurve) -> dict[str, Curve]:
     times = clip.times_s
-    area = np.where(area_px > 0, area_px, np.nan)
-    if clip.spacing_mm is None:
-        curves = [Curve("cavity_area", times, area, "px2")]
-    else:
-        curves = [Curve("cavity_area", times, area * clip.spacing_mm[0] * clip.spacing_mm[1] / 100, "cm2")]
-    volume, unit = volume_curve(masks, clip.spacing_mm)
-    curves.append(Curve("volume", times, volume, unit))
-    named = {curve.name: curve for curve in curves}
+    found = {
+        "cavity_area": Curve("cavity_area", times, volumes.area, volumes.area_unit),
+        "volume": Curve("volume", times, volumes.volume, volumes.volume_unit),
+    }
     if LAYERS[0] in tracks:
-        strain = strain_curves(tracks[LAYERS[0]], phases, times, clip.spacing_mm)
-        named["longitudinal_strain"] = Curve("longitudinal_strain", times, strain.whole, "%")
-        for name, values in strain.segments.items():
-            named[f"longitudinal_strain/{name}"] = Curve("longitudinal_strain", times, values, "%", name)
-    return named
+        whole, segments = join_beats(strain_curves(tracks[LAYERS[0]], phases, times, clip.spacing_mm))
+        found["longitudinal_strain"] = Curve("longitudinal_strain", times, whole, "%")
+        for name, values in segments.items():
+            found[f"longitudinal_strain/{name}"] = Curve("longitudinal_strain", times, values, "%", name)
+    return found
 
 
 def _warnings(clip: Clip, phases: Phases, reason: str, options: AnalysisOptions) -> tuple[str, ...]:

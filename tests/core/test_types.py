@@ -141,8 +141,10 @@ def test_a_number_is_missing_or_it_has_a_value():
 def test_phases_are_in_order():
     assert Phases((Beat(0.0, 0.3, 0.9),), "area", 1.0).beats[0].duration_s == pytest.approx(0.9)
     assert Beat(0.0, 0.3).duration_s is None
-    with pytest.raises(DataError, match="after end-diastole"):
-        Beat(0.3, 0.3)
+    assert Beat(0.6, 0.2).next_ed_s is None
+    for times in ((0.3, 0.3), (0.6, 0.2, 0.9)):
+        with pytest.raises(DataError, match="after end-diastole"):
+            Beat(*times)
     with pytest.raises(DataError, match="after end-systole"):
         Beat(0.0, 0.3, 0.2)
 

@@ -16,7 +16,9 @@ from echomotion.core.views import View
 class Beat:
     """One heart beat: end-diastole, end-systole and the next end-diastole in seconds.
 
-    `next_ed_s` is None where the recording ends before the beat does.
+    `next_ed_s` is None where the recording ends before the beat does. A recording that starts in systole may hold
+    only the end-systole of one beat and the end-diastole of the next; then `es_s` precedes `ed_s`, and there is no
+    `next_ed_s`.
     """
 
     ed_s: float
@@ -24,7 +26,7 @@ class Beat:
     next_ed_s: float | None = None
 
     def __post_init__(self) -> None:
-        if not self.ed_s < self.es_s:
+        if self.ed_s == self.es_s or (self.next_ed_s is not None and not self.ed_s < self.es_s):
             raise DataError(f"end-systole ({self.es_s:g} s) must come after end-diastole ({self.ed_s:g} s)")
         if self.next_ed_s is not None and not self.es_s < self.next_ed_s:
             raise DataError(f"the next end-diastole ({self.next_ed_s:g} s) must come after end-systole")

@@ -26,8 +26,8 @@ def not_apical(view: View, what: str) -> str:
     return f"{what} need an apical view, this one is {view}"
 
 
-def doubts(view: View, phases: Phases) -> list[str]:
-    """Reasons to trust a number less, from the view and from the phases."""
+def doubts(phases: Phases, view: View | None = None) -> list[str]:
+    """Reasons to trust a number less, from the phases and, where the number depends on it, from the view."""
     reasons = []
     if view is View.UNKNOWN:
         reasons.append("the view is not stated, an apical view is assumed")
@@ -37,17 +37,17 @@ def doubts(view: View, phases: Phases) -> list[str]:
 
 
 def mean_over_beats(rows: Sequence[Measurement], n_beats: int) -> list[Measurement]:
-    """Means over beats of each measurement (same name and segment), ``beat`` None; none for a single beat.
+    """Means over beats of each measurement (same name, segment and layer), ``beat`` None; none for a single beat.
 
     Beats in which the number could not be measured are left out, and the method says how many were used.
     """
     if n_beats < 2:
         return []
-    groups: dict[tuple[str, str | None], list[Measurement]] = {}
+    groups: dict[tuple[str, str | None, str | None], list[Measurement]] = {}
     for row in rows:
-        groups.setdefault((row.name, row.segment), []).append(row)
+        groups.setdefault((row.name, row.segment, row.layer), []).append(row)
     out = []
-    for (name, segment), group in groups.items():
+    for (name, segment, _), group in groups.items():
         first = group[0]
         used = [row for row in group if row.status is not Status.NOT_MEASURABLE]
         if not used:
@@ -84,5 +84,5 @@ def mean_over_beats(rows: Sequence[Measurement], n_beats: int) -> list[Measureme
 
 def headline(rows: Sequence[Measurement]) -> list[Measurement]:
     """One row for each measurement: the mean over beats where there are several, else the only beat."""
-    means = {(row.name, row.segment) for row in rows if row.beat is None}
-    return [row for row in rows if row.beat is None or (row.name, row.segment) not in means]
+    means = {(row.name, row.segment, row.layer) for row in rows if row.beat is None}
+    return [row for row in rows if row.beat is None or (row.name, row.segment, row.layer) not in means]

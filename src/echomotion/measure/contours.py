@@ -17,8 +17,13 @@ def largest_component(mask: BoolArray, *, fill_holes: bool = True) -> BoolArray:
         return np.zeros_like(mask, dtype=bool)
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
-    part = labels == int(np.argmax(sizes))
-    return ndimage.binary_fill_holes(part) if fill_holes else part
+    largest = int(np.argmax(sizes))
+    part = labels == largest
+    if fill_holes:
+        box = ndimage.find_objects(labels, max_label=largest)[largest - 1]
+        # With a frame round the box, background that touches the outside is one part, numbered first.
+        part[box] = ndimage.label(np.pad(~part[box], 1, constant_values=True))[0][1:-1, 1:-1] != 1
+    return part
 
 
 def without_specks(mask: BoolArray, share: float) -> BoolArray:
@@ -53,21 +58,32 @@ def level_contour(field: FloatArray, level: float = 0.5) -> FloatArray:
     # Every edge between two neighbouring pixels has a number: first the horizontal ones, then the vertical.
     index = np.arange(rows * columns).reshape(rows, columns)
     vertical = rows * columns
-    corner = inside[:-1, :-1], inside[:-1, 1:], inside[1:, 1:], inside[1:, :-1]
-    edges = np.stack(  # top, right, bottom, left edge of each cell of four pixels
-        [index[:-1, :-1], vertical + index[:-1, 1:], index[1:, :-1], vertical + index[:-1, :-1]], axis=-1
+    # Cells of four pixels through which the curve passes, and their corners clockwise from the top left.
+    mixed = inside[:-1, :-1] + inside[:-1, 1:].astype(int) + inside[1:, 1:] + inside[1:, :-1]
+    row, column = np.nonzero((mixed > 0) & (mixed < 4))
+    rows4 = np.stack([row, row, row + 1, row + 1], axis=-1)
+    columns4 = np.stack([column, column + 1, column + 1, column], axis=-1)
+    corner = inside[rows4, columns4]
+    edges = np.stack(  # top, right, bottom, left edge of each cell
+        [
+            index[row, column],
+            vertical + index[row, column + 1],
+            index[row + 1, column],
+            vertical + index[row, column],
+        ],
+        axis=-1,
     )
-    crossed = np.stack([corner[k] != corner[(k + 1) % 4] for k in range(4)], axis=-1)
-    count = crossed.sum(axis=-1)
+    crossed = corner != np.roll(corner, -1, axis=1)
+    count = crossed.sum(axis=1)
     pairs = [edges[count == 2][crossed[count == 2]].reshape(-1, 2)]
     saddle = count == 4
     if saddle.any():
         # Two curves pass through the cell; the value in its middle says which corners belong together.
-        middle = (f[:-1, :-1] + f[:-1, 1:] + f[1:, 1:] + f[1:, :-1])[saddle] / 4 > level
-        same = middle == corner[0][saddle]
+        middle = f[rows4, columns4][saddle].mean(axis=1) > level
+        same = (middle == corner[saddle, 0])[:, None]
         four = edges[saddle]
-        pairs.append(np.where(same[:, None], four[:, [0, 1]], four[:, [3, 0]]))
-        pairs.append(np.where(same[:, None], four[:, [2, 3]], four[:, [1, 2]]))
+        pairs.append(np.where(same, four[:, [0, 1]], four[:, [3, 0]]))
+        pairs.append(np.where(same, four[:, [2, 3]], four[:, [1, 2]]))
     links = np.concatenate(pairs)
     if len(links) == 0:
         return np.zeros((0, 2))

@@ -1,13 +1,12 @@
-"""Longitudinal strain of the wall from the trajectories of a line of points.
+"""Longitudinal strain of the wall, as curves over each beat and as measurements.
 
-Lagrangian strain of a line is ``100 * (L(t) / L(ED) - 1)`` %, negative for shortening; that of a view (GLS)
-is taken from the length of the whole line, not as the mean of its segments (Voigt et al. 2015,
-doi 10.1093/ehjci/jeu184).
+The strain of a view (GLS) is taken from the length of the whole line, not as the mean of its segments
+(Voigt et al. 2015, doi 10.1093/ehjci/jeu184). The formulas are in :mod:`echomotion.measure.lengths`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,13 +14,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from echomotion.core.arrays import frozen_array
-from echomotion.core.clip import checked_spacing
 from echomotion.core.errors import DataError
 from echomotion.core.measurement import Beat, Measurement, Phases, Status
-from echomotion.core.tracks import Tracks, WallPoints
+from echomotion.core.tracks import Layer, Tracks, WallPoints
 from echomotion.core.views import View, segment_names
 from echomotion.measure.beats import doubts, frame_at, mean_over_beats, not_apical
 from echomotion.measure.contours import FloatArray
+from echomotion.measure.lengths import compensate_drift, line_strain, segment_lengths, strain_of_lengths
 
 GLOBAL, PEAK, SEGMENTAL = (
     "global_longitudinal_strain",
@@ -31,141 +30,6 @@ GLOBAL, PEAK, SEGMENTAL = (
 PLAUSIBLE = (-40.0, 20.0)
 MIN_CONFIDENCE = 0.5
 MAX_DRIFT = 5.0
-
-
-def fill_single_gaps(xy: ArrayLike, reference: int) -> FloatArray:
-    """Fill single missing points inside a line from their two neighbours.
-
-    A point that is missing on a frame gets the mean displacement of its two neighbours since the reference
-    frame, so the shape of the line is kept; where it is missing on the reference frame too, their midpoint.
-    Two missing points in a row, and the ends, stay NaN.
-
-    Parameters
-    ----------
-    xy : float (N, T, 2)
-        Positions along the line; NaN where they are missing.
-    reference : int
-        Frame of the undeformed line.
-
-    Returns
-    -------
-    float64 (N, T, 2)
-    """
-    out = np.array(xy, dtype=np.float64)
-    known = np.isfinite(out).all(axis=-1)
-    out[~known] = np.nan
-    lone = np.zeros_like(known)
-    lone[1:-1] = ~known[1:-1] & known[:-2] & known[2:]
-    midpoint = np.full_like(out, np.nan)
-    midpoint[1:-1] = (out[:-2] + out[2:]) / 2
-    start = out[:, reference].copy()
-    start[lone[:, reference]] = midpoint[lone[:, reference], reference]
-    moved = out - start[:, None]
-    carried = np.full_like(out, np.nan)
-    carried[1:-1] = start[1:-1, None] + (moved[:-2] + moved[2:]) / 2
-    guess = np.where(np.isfinite(carried), carried, midpoint)
-    out[lone] = guess[lone]
-    return out
-
-
-def line_length(xy: ArrayLike, spacing_mm: tuple[float, float] | None = None, *, ed_frame: int = 0) -> FloatArray:
-    """Length of a line of points on every frame, (T,), in mm (px without spacing).
-
-    Parameters
-    ----------
-    xy : float (N, T, 2)
-        Positions ``(x, y)`` in native pixels, in order along the line. Single missing points inside the
-        line are filled (:func:`fill_single_gaps`); a frame that misses more is NaN.
-    spacing_mm : (float, float), optional
-        Height and width of a pixel; without it pixels are taken as square.
-    ed_frame : int
-        The frame of the undeformed line.
-    """
-    points = frozen_array(xy, "xy", shape=(None, None, 2), dtype=np.float64, finite=False)
-    if len(points) < 2:
-        raise DataError("a line needs at least two points")
-    if not 0 <= ed_frame < points.shape[1]:
-        raise DataError(f"there is no frame {ed_frame}; the tracks have frames 0 to {points.shape[1] - 1}")
-    return _pieces(points, spacing_mm, ed_frame).sum(axis=0)
-
-
-def line_strain(xy: ArrayLike, ed_frame: int, spacing_mm: tuple[float, float] | None = None) -> FloatArray:
-    """Lagrangian strain of a line of points in % on every frame, (T,); 0 on the ED frame.
-
-    See :func:`line_length` for the arguments and for missing points.
-    """
-    length = line_length(xy, spacing_mm, ed_frame=ed_frame)
-    return _strain(length, ed_frame)
-
-
-def _pieces(xy: FloatArray, spacing_mm: tuple[float, float] | None, ed_frame: int) -> FloatArray:
-    """Lengths (N - 1, T) of the pieces between neighbouring points."""
-    sy, sx = (1.0, 1.0) if spacing_mm is None else checked_spacing(spacing_mm)
-    steps = np.diff(fill_single_gaps(xy, ed_frame), axis=0) * (sx, sy)
-    return np.hypot(steps[..., 0], steps[..., 1])
-
-
-def _strain(length: FloatArray, ed_frame: int) -> FloatArray:
-    """Strain in % from lengths (T,); NaN throughout where the line is unknown or has no length at ED."""
-    start = length[ed_frame]
-    if not start > 0:
-        return np.full_like(length, np.nan)
-    return 100 * (length / start - 1)
-
-
-def segment_lengths(
-    xy: ArrayLike, wall: WallPoints, spacing_mm: tuple[float, float] | None = None, *, ed_frame: int = 0
-) -> dict[str, FloatArray]:
-    """Length of each segment on every frame, (T,) by name; the segments tile the line.
-
-    The piece of line between the last point of a segment and the first of the next belongs to each by half,
-    so that the lengths add up to :func:`line_length`.
-    """
-    points = frozen_array(xy, "xy", shape=(len(wall.segment), None, 2), dtype=np.float64, finite=False)
-    pieces = _pieces(points, spacing_mm, ed_frame)
-    owner = np.asarray(wall.segment)
-    lengths = {}
-    for name in wall.segment_names():
-        share = ((owner[:-1] == name).astype(float) + (owner[1:] == name)) / 2
-        part = share > 0
-        lengths[name] = share[part] @ pieces[part]
-    return lengths
-
-
-def compensate_drift(curve: ArrayLike, times_s: ArrayLike, ed_s: float, next_ed_s: float | None) -> FloatArray:
-    """Take a linear drift out of a strain curve, so that it returns to 0 at the next end-diastole.
-
-    Parameters
-    ----------
-    curve : float (T,)
-        Strain in %, 0 at end-diastole.
-    times_s : float (T,)
-        Time of each frame.
-    ed_s, next_ed_s : float
-        The beat.
-
-    Returns
-    -------
-    float64 (T,)
-        The compensated curve from one end-diastole to the next; NaN outside.
-
-    Raises
-    ------
-    DataError
-        Without a whole beat, or where the curve is not known at its end: the drift is then unknown.
-    """
-    times = np.asarray(times_s, dtype=np.float64)
-    values = frozen_array(curve, "curve", shape=(len(times),), dtype=np.float64, finite=False)
-    if next_ed_s is None:
-        raise DataError("drift can be compensated over a whole beat only; this one has no next end-diastole")
-    ed, end = frame_at(times, ed_s), frame_at(times, next_ed_s)
-    drift = values[end] - values[ed]
-    if end <= ed or not np.isfinite(drift):
-        raise DataError("drift cannot be compensated: the strain at the ends of the beat is unknown")
-    out = np.full_like(values, np.nan)
-    part = slice(ed, end + 1)
-    out[part] = values[part] - drift * (times[part] - times[ed]) / (times[end] - times[ed])
-    return out
 
 
 @dataclass(frozen=True)
@@ -209,7 +73,7 @@ class StrainCurves:
     def frames(self) -> NDArray[np.int64]:
         """Frames of the beat, (K,)."""
         end = len(self.times_s) - 1 if self.next_ed_frame is None else self.next_ed_frame
-        return np.arange(self.ed_frame, end + 1)
+        return np.arange(_first_frame(self.ed_frame, self.es_frame), end + 1)
 
     def as_dict(self) -> dict[str, Any]:
         """The frames of the beat as ``times``, ``whole`` and ``segments``, in plain lists; NaN becomes None."""
@@ -226,6 +90,11 @@ class StrainCurves:
             "drift": float(self.drift) if np.isfinite(self.drift) else None,
             "compensated": self.compensated,
         }
+
+
+def _first_frame(ed: int, es: int) -> int:
+    """Where a beat's curve begins: at end-diastole, or with the recording where that starts in systole."""
+    return ed if ed < es else 0
 
 
 def strain_curves(
@@ -267,11 +136,14 @@ def _beat_curves(
     ed, es = frame_at(times, beat.ed_s), frame_at(times, beat.es_s)
     end = None if beat.next_ed_s is None else frame_at(times, beat.next_ed_s)
     raw = line_strain(xy, ed, spacing_mm)
-    parts = {name: _strain(length, ed) for name, length in segment_lengths(xy, wall, spacing_mm, ed_frame=ed).items()}
+    parts = {
+        name: strain_of_lengths(length, ed)
+        for name, length in segment_lengths(xy, wall, spacing_mm, ed_frame=ed).items()
+    }
     drift = float(raw[end]) if end is not None else float("nan")
     compensated = drift_compensation and bool(np.isfinite(drift))
     outside = np.ones(len(times), dtype=bool)
-    outside[ed : len(times) if end is None else end + 1] = False
+    outside[_first_frame(ed, es) : len(times) if end is None else end + 1] = False
 
     def finish(curve: FloatArray) -> FloatArray:
         # A segment that is lost at the end of the beat has no drift to be compensated, and no curve.
@@ -293,6 +165,28 @@ def _beat_curves(
         drift,
         compensated,
     )
+
+
+def join_beats(curves: Sequence[StrainCurves]) -> tuple[FloatArray, dict[str, FloatArray]]:
+    """Curves of all beats laid end to end: of the whole line (T,) and of each segment; NaN outside all beats."""
+    if not curves:
+        raise DataError("there are no beats to join")
+
+    def join(parts: list[FloatArray]) -> FloatArray:
+        out = parts[0]
+        for part in parts[1:]:
+            out = np.where(np.isfinite(out), out, part)
+        return out
+
+    names = curves[0].segments
+    return join([c.whole for c in curves]), {name: join([c.segments[name] for c in curves]) for name in names}
+
+
+def missing_strain(reason: str, view: View, layer: Layer | str | None = None) -> list[Measurement]:
+    """The rows of :func:`strain_measurements`, none of which could be measured, and why."""
+    which = None if layer is None else str(Layer(layer))
+    rows = [(GLOBAL, None), (PEAK, None), *((SEGMENTAL, name) for name in segment_names(view))]
+    return [Measurement.missing(name, "%", reason, view=view, segment=segment, layer=which) for name, segment in rows]
 
 
 def strain_measurements(
@@ -336,13 +230,8 @@ def strain_measurements(
         refusal = "no ventricular wall was tracked"
     if not refusal and not phases.beats:
         refusal = phases.reason or "no heart beat was found in the recording"
-    layer = None if wall is None else str(wall.layer)
     if refusal or tracks is None or wall is None:
-        names = segment_names(view) if wall is None else wall.segment_names()
-        return [
-            Measurement.missing(name, "%", refusal, view=view, segment=segment, layer=layer)
-            for name, segment in [(GLOBAL, None), (PEAK, None), *((SEGMENTAL, n) for n in names)]
-        ]
+        return missing_strain(refusal, view, None if wall is None else wall.layer)
     rows: list[Measurement] = []
     for curves in strain_curves(tracks, phases, times_s, spacing_mm, drift_compensation=drift_compensation):
         rows += _beat_rows(tracks, wall, curves, phases, spacing_mm, view)
@@ -365,7 +254,7 @@ def _beat_rows(
     )
     square = "" if spacing_mm is not None else ", square pixels assumed"
     how = f"Lagrangian strain from the length of the {wall.layer} line, {drift}{square}"
-    shared = doubts(view, phases)
+    shared = doubts(phases, view)
     if abs(curves.drift) > MAX_DRIFT:
         shared.append(f"the line does not return to its length at the next end-diastole ({curves.drift:+.1f} points)")
     owner = np.asarray(wall.segment)

@@ -154,11 +154,10 @@ def volume_measurements(
     units = dict(zip(NAMES, (unit, unit, unit, "%", "bpm"), strict=True))
     if refusal or not phases.beats:
         reason = phases.reason or "no heart beat was found in the recording"
-        return [
-            Measurement.missing(name, units[name], (refusal if name != "heart_rate" else "") or reason, view=view)
-            for name in NAMES
-            if name != "heart_rate" or not phases.beats
-        ] + [_heart_rate(phases, beat, k, times_s, view) for k, beat in enumerate(phases.beats)]
+        rates = [_heart_rate(phases, beat, k, times_s, view) for k, beat in enumerate(phases.beats)]
+        rates = rates or [Measurement.missing("heart_rate", "bpm", reason, view=view)]
+        volumes = [Measurement.missing(name, units[name], refusal or reason, view=view) for name in NAMES[:4]]
+        return volumes + rates + mean_over_beats(rates, len(phases.beats))
     if curve is None:
         curve = _curve_at(masks, phases, times_s, spacing_mm)
     rows: list[Measurement] = []
@@ -192,7 +191,7 @@ def _beat_volumes(
     }
     both = problem[ed] or problem[es]
     uncalibrated = [UNCALIBRATED] if curve.volume_unit == "px3" else []
-    shared = doubts(view, phases)
+    shared = doubts(phases, view)
     fraction = 100 * (edv - esv) / edv
     odd = [] if both or 5 <= fraction <= 90 else ["an ejection fraction outside 5 to 90 % is not plausible"]
     square = ", square pixels assumed" if uncalibrated else ""
@@ -219,7 +218,9 @@ def _heart_rate(phases: Phases, beat: Beat, k: int, times_s: FloatArray, view: V
         return Measurement.missing(
             "heart_rate", "bpm", "the recording ends before the next end-diastole", view=view, beat=k
         )
-    reasons = doubts(View.A4C, phases)
+    reasons = doubts(phases)
+    if phases.source == "area" and frame_at(times_s, beat.next_ed_s) == len(times_s) - 1:
+        reasons.append("the next end-diastole is taken at the last frame of the recording")
     status = Status.LOW_CONFIDENCE if reasons else Status.OK
     source = {"r_wave": "R waves", "user": "the given times"}.get(phases.source, "the cavity area")
     frames = (frame_at(times_s, beat.ed_s), frame_at(times_s, beat.next_ed_s))

@@ -164,7 +164,7 @@ def outline(
     limit = np.array([full.shape[1] - 1, full.shape[0] - 1])
     if thickness is not None:
         mid, epi = (
-            np.clip(smooth_open(endo + share * thickness[:, None] * normals, 0.01) / step + origin, 0, limit)
+            np.clip(_parallel(endo, share * thickness[:, None] * normals) / step + origin, 0, limit)
             for share in (0.5, 1.0)
         )
     native = np.clip(endo / step + origin, 0, limit)
@@ -223,6 +223,8 @@ def _basal_stretch(
         # Beside the annulus the wall may be missing: what is bare but far from the atrium is not the base.
         near = 1 - (to_atrium - to_atrium.min()) / (0.1 * size)
         weight = np.where(to_atrium < to_wall, np.maximum(near, -1.0), -1.0)
+        if not wall.any():
+            weight = np.where(to_atrium < touch, 1.0, -1.0)
     elif wall.any():
         rows, columns = np.nonzero(inside)
         centre = np.array([columns.mean(), rows.mean()]) * step
@@ -264,6 +266,8 @@ def _thickness(
 ) -> tuple[FloatArray, FloatArray | None]:
     """Outward normals (M, 2) of the endocardial line and the thickness of the wall along them (M,)."""
     tangent = np.gradient(smooth_open(endo, 0.04), axis=0)
+    # Smoothed, they do not meet behind a dent that a papillary muscle makes.
+    tangent = ndimage.gaussian_filter1d(tangent, 0.04 * len(endo), axis=0, mode="nearest")
     normals = np.column_stack([tangent[:, 1], -tangent[:, 0]]) / np.hypot(*tangent.T)[:, None]
     if np.sum((endo - endo.mean(axis=0)) * normals) < 0:
         normals = -normals
@@ -284,12 +288,26 @@ def _thickness(
         good = (thickness > 0.3 * typical) & (thickness < 2.5 * typical)
     # Beside the annulus a ray may leave through the cut end of the wall instead of through its outside.
     good[: len(endo) // 20] = good[-(len(endo) // 20) :] = False
+    # So it may beside a gap.
+    inner = ndimage.binary_erosion(good, iterations=len(endo) // 50)
+    good = inner if inner.mean() > 0.3 else good
     if good.mean() < 0.3:
         return normals, None
     index = np.arange(len(endo))
     filled = np.interp(index, index[good], thickness[good])
     filled = ndimage.median_filter(filled, size=2 * (len(endo) // 14) + 1, mode="nearest")
     return normals, ndimage.gaussian_filter1d(filled, 0.03 * len(endo), mode="nearest")
+
+
+def _parallel(endo: FloatArray, offset: FloatArray) -> FloatArray:
+    """The line at an offset (M, 2) from the endocardial line, smoothed until it nowhere turns back."""
+    line = endo + offset
+    along = np.diff(endo, axis=0)
+    for share in (0.01, 0.02, 0.04, 0.08):
+        smooth = smooth_open(line, share)
+        if np.all(np.sum(np.diff(smooth, axis=0) * along, axis=1) > 0):
+            break
+    return smooth
 
 
 def cavity_area_px(masks: Masks) -> FloatArray:
