@@ -1,4 +1,4 @@
-"""Fit the confidence of the frame-to-frame trackers, and say how honest it is.
+"""Fit the confidence of the conventional trackers, and say how honest it is.
 
     python benchmarks/fit_tracker_confidence.py DATA
 
@@ -18,18 +18,26 @@ from scipy.optimize import minimize
 from echomotion.datasets.tracking import TrackingCase, read_tracking
 from echomotion.models.registry import create_tracker
 from echomotion.models.trackers.stepwise import REFERENCE_HEIGHT, carry
+from echomotion.models.trackers.template_matching import match_templates
 
 _EVERY = 6
 
 
 def evidence(name: str, cases: list[TrackingCase]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Features (M, 4) and whether the error was under 2 px (M,)."""
-    step = create_tracker(name)._step
+    if name == "template_matching":
+        follow = match_templates
+    else:
+        step = create_tracker(name)._step
+
+        def follow(clip, queries):
+            return carry(clip, queries, step)
+
     features, near = [], []
     for case in cases:
         for start in range(0, case.clip.n_frames, _EVERY):
             queries = np.column_stack([np.full(len(case.xy), start), case.xy[:, start]])
-            found = carry(case.clip, queries, step)
+            found = follow(case.clip, queries)
             error = np.hypot(*np.moveaxis(found.xy - case.xy, -1, 0)) * REFERENCE_HEIGHT / case.clip.shape[0]
             away = found.steps > 0
             columns = [np.ones_like(found.steps), np.log1p(found.drift_px), 1 - found.quality, np.log1p(found.steps)]
@@ -48,7 +56,7 @@ def calibration_error(stated: NDArray[np.float64], true: NDArray[np.bool_]) -> f
 def main(folder: str) -> None:
     """Print the fitted numbers and the calibration of each tracker."""
     cases = list(read_tracking(folder))
-    for name in ("lucas_kanade", "block_matching"):
+    for name in ("lucas_kanade", "block_matching", "template_matching"):
         features, near = evidence(name, [case for case in cases if case.name.startswith("tune")])
         judged, judged_near = evidence(name, [case for case in cases if case.name.startswith("accept")])
 

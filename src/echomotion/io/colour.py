@@ -8,36 +8,39 @@ from numpy.typing import NDArray
 # Difference between the largest and smallest channel over which a pixel counts as coloured; video coding
 # leaves up to about 30 in grey pictures.
 _COLOURED = 48
-# Share of lit pixels that are coloured over which the picture is taken for a tinted grey map.
-_TINTED = 0.6
+# A tinted grey map (sepia, blue): this share of the lit pixels is coloured, in one hue (length of the mean hue vector).
+_TINTED_SHARE, _ONE_HUE = 0.6, 0.9
+# Fewer coloured pixels than this do not decide about a tint.
+_MIN_PIXELS = 50
 _WORTH_A_WARNING = 0.005
 
 
 class GreyMaker:
-    """Turns colour frames into grey ones, one at a time, and remembers how much was coloured."""
+    """Turns colour frames into grey ones, one at a time, and remembers how much was coloured.
+
+    Coloured pixels become black, so that flow, a coloured trace or coloured text is not taken for tissue. A picture
+    in which most of what is lit carries one hue is a tinted grey map instead: its brightest channel is the grey
+    level. That is decided on the first frame that is lit, for the whole clip.
+    """
 
     def __init__(self) -> None:
         self._coloured = 0
         self._pixels = 0
-        self._tinted = False
+        self._tinted: bool | None = None
 
     def __call__(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Grey frame (H, W) of a frame (H, W) or (H, W, 3) in red, green, blue.
-
-        Coloured pixels become black, except in a picture whose lit pixels nearly all are coloured: that is a
-        tinted grey map, whose brightest channel is the grey level.
-        """
+        """Grey frame (H, W) of a frame (H, W), or (H, W, 3) in red, green, blue."""
         if frame.ndim == 2:
             return frame
         high, low = frame.max(axis=2), frame.min(axis=2)
         coloured = high - low > _COLOURED
-        lit = high > _COLOURED
-        if lit.any() and coloured.sum() > _TINTED * lit.sum():
-            self._tinted = True
+        if self._tinted is None and (high > _COLOURED).sum() > _MIN_PIXELS:
+            self._tinted = _is_tinted(frame, coloured, high > _COLOURED)
+        if self._tinted:
             return high
         self._coloured += int(coloured.sum())
         self._pixels += coloured.size
-        # The green channel of grey pixels equals the others; rounding of colour coding averages out.
+        # Channels of a grey pixel differ by the rounding of the coding only, which the mean takes out.
         grey = np.round(frame.mean(axis=2)).astype(np.uint8)
         grey[coloured] = 0
         return grey
@@ -45,13 +48,21 @@ class GreyMaker:
     @property
     def warnings(self) -> list[str]:
         """What a reader of the results should know about colour."""
-        found = []
         if self._tinted:
-            found.append("the picture is tinted; its brightest channel was taken as the grey level")
+            return ["the picture is tinted; its brightest channel was taken as the grey level"]
         share = self._coloured / self._pixels if self._pixels else 0.0
-        if share > _WORTH_A_WARNING:
-            found.append(
-                f"a coloured overlay (colour Doppler, ECG or text) covers {100 * share:.1f} % of the picture; "
-                "it was blackened, and what lies under it is lost"
-            )
-        return found
+        if share <= _WORTH_A_WARNING:
+            return []
+        return [
+            f"a coloured overlay (colour Doppler, ECG or text) covers {100 * share:.1f} % of the picture; "
+            "it was blackened, and what lies under it is lost"
+        ]
+
+
+def _is_tinted(frame: NDArray[np.uint8], coloured: NDArray[np.bool_], lit: NDArray[np.bool_]) -> bool:
+    if coloured.sum() <= _TINTED_SHARE * lit.sum():
+        return False
+    # Hue as the direction of a colour seen along the grey diagonal; flow has two opposite ones.
+    red, green, blue = frame[coloured].astype(np.float64).T
+    direction = (red - (green + blue) / 2) + 1j * (green - blue) * np.sqrt(3) / 2
+    return float(np.abs((direction / np.abs(direction)).mean())) > _ONE_HUE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ class Content:
     times_origin : str
         Where the clock came from; where there is none, why.
     spacing_mm : (float, float) or None
+        As the file has it; it is checked once it is known whether the caller gives another.
     spacing_origin : str
     view : View
     view_origin : str
@@ -42,8 +44,8 @@ class Content:
     warnings: list[str] | None = None
 
 
-def grey_bytes(name: str, array: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """Frames (T, H, W) of numbers as grey levels 0..255.
+def grey_bytes(name: str, array: NDArray[Any]) -> NDArray[np.uint8]:
+    """Numbers of any shape as grey levels 0..255.
 
     uint8 is taken as it is; booleans become 0 and 255; floating point may hold 0..1 or 0..255; other types are
     refused, since nobody says which part of their range is grey.
@@ -56,10 +58,11 @@ def grey_bytes(name: str, array: NDArray[np.generic]) -> NDArray[np.uint8]:
     if array.dtype == np.uint8:
         return np.ascontiguousarray(array)
     if array.dtype == np.bool_:
-        return array.astype(np.uint8) * 255
+        return array.astype(np.uint8) * np.uint8(255)
     if array.dtype.kind in "iu":
         raise ClipError(
-            f"{name}: pixels are {array.dtype} (16 bits or more); convert them to 8-bit grey levels (0..255) first"
+            f"{name}: pixels are {array.dtype}, {8 * array.dtype.itemsize} bits each; convert them to 8-bit grey "
+            "levels (0..255) first"
         )
     if array.dtype.kind != "f":
         raise ClipError(f"{name}: pixels are {array.dtype}; 8-bit grey levels (0..255) are needed")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import struct
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -17,33 +20,43 @@ from echomotion.io.limits import MAX_FRAME_PIXELS, check_size
 
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg")
 _GREY_MODES, _COLOUR_MODES = ("L", "1", "LA"), ("RGB", "RGBA", "P", "CMYK", "YCbCr")
-_BROKEN = (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError)
+# Pillow reports damage by many kinds of exception.
+_BROKEN = (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError, TypeError, LookupError, struct.error)
 
 
 def read_tiff_content(path: Path, name: str) -> Content:
-    """The pages of a TIFF file as frames."""
+    """The pages of a TIFF file as frames.
+
+    Raises
+    ------
+    ClipError
+        When a page cannot be read, differs in size, is too large, or has 16 bits.
+    """
     grey = GreyMaker()
-    with _opened(path, name) as image:
-        check_size(name, image.height, image.width, getattr(image, "n_frames", 1))
-        try:
-            frames = [_pixels(page, name, grey) for page in ImageSequence.Iterator(image)]
-        except _BROKEN as error:
-            raise ClipError(f"{name}: a page cannot be read ({_short(error)}); export the file again") from None
-    return Content(_stacked(frames, [name] * len(frames), name), "tiff", warnings=grey.warnings)
+    frames: list[NDArray[np.uint8]] = []
+    with _readable(name), Image.open(path) as image:
+        n_pages = getattr(image, "n_frames", 1)
+        for page in ImageSequence.Iterator(image):
+            check_size(name, page.height, page.width, n_pages)
+            frames.append(_pixels(page, name, grey))
+    return Content(_stacked(frames, [f"page {n}" for n in range(len(frames))], name), "tiff", warnings=grey.warnings)
 
 
 def read_folder_content(folder: Path, name: str) -> Content:
-    """The images of a folder as frames, in the natural order of their names (2 before 10)."""
+    """The images of a folder as frames, in the natural order of their names (2 before 10).
+
+    Raises
+    ------
+    ClipError
+        When there is none, or one cannot be read, differs in size, is too large, or has 16 bits.
+    """
     grey = GreyMaker()
     paths = image_paths(folder)
-    frames = []
+    frames: list[NDArray[np.uint8]] = []
     for path in paths:
-        with _opened(path, path.name) as image:
-            check_size(path.name, image.height, image.width, len(paths))
-            try:
-                frames.append(_pixels(image, path.name, grey))
-            except _BROKEN as error:
-                raise ClipError(f"{name}: {path.name} cannot be read ({_short(error)}); export it again") from None
+        with _readable(f"{name}/{path.name}"), Image.open(path) as image:
+            check_size(f"{name}/{path.name}", image.height, image.width, len(paths))
+            frames.append(_pixels(image, f"{name}/{path.name}", grey))
     return Content(_stacked(frames, [p.name for p in paths], name), "image folder", warnings=grey.warnings)
 
 
@@ -61,15 +74,19 @@ def image_paths(folder: Path) -> list[Path]:
     return sorted(found, key=lambda p: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", p.name)])
 
 
-def _opened(path: Path, name: str) -> Image.Image:
+@contextmanager
+def _readable(name: str) -> Iterator[None]:
+    """Whatever Pillow objects to becomes one line."""
     try:
         with warnings.catch_warnings():
-            # Pillow warns of large pictures before ours has been refused or accepted.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            return Image.open(path)
-    except Image.DecompressionBombError:
+            # Pillow warns of large and of damaged pictures, which are refused or accepted here.
+            warnings.simplefilter("ignore")
+            yield
+    except Image.DecompressionBombError as error:
         limit = MAX_FRAME_PIXELS // 10**6
-        raise ClipError(f"{name}: a frame is over the limit of {limit} million pixels; crop or shrink it") from None
+        raise ClipError(
+            f"{name}: a frame is over the limit of {limit} million pixels ({_short(error)}); crop or shrink it"
+        ) from None
     except _BROKEN as error:
         raise ClipError(f"{name}: not a readable picture ({_short(error)}); export it again") from None
 
@@ -79,7 +96,7 @@ def _pixels(image: Image.Image, name: str, grey: GreyMaker) -> NDArray[np.uint8]
         return np.array(image.convert("L"))
     if image.mode in _COLOUR_MODES:
         return grey(np.array(image.convert("RGB")))
-    raise ClipError(f"{name}: pixels of mode {image.mode} (16 bits or more); convert them to 8-bit grey levels first")
+    raise ClipError(f"{name}: pixels of mode {image.mode}, 16 bits or more; convert them to 8-bit grey levels first")
 
 
 def _stacked(frames: list[NDArray[np.uint8]], names: list[str], name: str) -> NDArray[np.uint8]:

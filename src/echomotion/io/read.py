@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import shutil
 import tempfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -64,43 +66,40 @@ def read_clip(
     Raises
     ------
     ClipError
-        When the recording cannot be read or is not a cine; the message is one line that names the file, the cause
-        and the remedy.
-    DataError
-        When `spacing_mm`, `fps` or `view` is out of range.
+        When the recording cannot be read or is not a cine, or `spacing_mm`, `fps` or `view` is out of range; the
+        message is one line that names the file, the cause and the remedy.
     """
-    wanted_spacing = _wanted_spacing(spacing_mm)
-    if fps is not None and not (np.isfinite(fps) and fps > 0):
-        raise DataError(f"fps is {fps:g}; it must be a positive number of frames per second")
-    wanted_view = _wanted_view(view)
     if isinstance(source, bytes):
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory(prefix="echomotion-") as folder:
             path = Path(folder) / "bytes"
             path.write_bytes(source)
-            content, digest, name = *_load(path, "bytes"), "bytes"
-    else:
-        path = Path(source)
-        name = path.name or str(path)
-        content, digest = _load(path, name if path.exists() else str(path))
+            return _read(path, "bytes", spacing_mm, fps, view)
+    path = Path(source)
+    if not path.exists():
+        raise ClipError(f"{source}: there is no such file; check the path")
+    return _read(path, path.name or path.resolve().name, spacing_mm, fps, view)
+
+
+def _read(path: Path, name: str, spacing_mm: Any, fps: float | None, view: View | str | None) -> Clip:
+    spacing = None if spacing_mm is None else _users_spacing(name, spacing_mm)
+    if fps is not None and not (np.isfinite(fps) and fps > 0):
+        raise ClipError(f"{name}: the frame rate given is {fps:g}; give a positive number of frames per second")
+    chosen_view = None if view is None else _users_view(name, view)
+    try:
+        content, digest = _load(path, name)
+    except OSError as error:
+        raise ClipError(f"{name}: it cannot be read ({error.strerror}); check the file and its permissions") from None
     if len(content.frames) < 2:
         raise ClipError(f"{name}: a single frame (a still) has no motion; give a cine of two frames or more")
     warnings = list(content.warnings or [])
-    if wanted_spacing is not None:
-        content.spacing_mm, content.spacing_origin = wanted_spacing, "user"
-        warnings = [w for w in warnings if not w.startswith("not calibrated")]
+    if spacing is not None:
+        content.spacing_mm, content.spacing_origin = spacing, "user"
+        warnings = [w for w in warnings if "--spacing" not in w]
     if fps is not None:
         content.times_s, content.times_origin = np.arange(len(content.frames)) / fps, "user"
         warnings = [w for w in warnings if "--fps" not in w]
-    if content.times_s is None:
-        raise ClipError(f"{name}: no frame rate ({content.times_origin}); give frames per second with --fps")
-    if wanted_view is not None:
-        content.view, content.view_origin = wanted_view, "user"
-    return _clip(content, content.times_s, name, digest, tuple(warnings))
-
-
-def _clip(
-    content: Content, times_s: NDArray[np.float64], name: str, digest: str, warnings: tuple[str, ...]
-) -> Clip:
+    if chosen_view is not None:
+        content.view, content.view_origin = chosen_view, "user"
     origin = Source(
         name,
         content.format,
@@ -108,12 +107,31 @@ def _clip(
         content.spacing_origin,
         content.times_origin,
         content.view_origin,
-        warnings,
+        tuple(warnings),
     )
+    return Clip(
+        content.frames, _times(name, content), _spacing(name, content), content.view, content.r_wave_times_s, origin
+    )
+
+
+def _times(name: str, content: Content) -> NDArray[np.float64]:
+    times = content.times_s
+    if times is None:
+        raise ClipError(f"{name}: no frame rate ({content.times_origin}); give frames per second with --fps")
+    if times.shape != (len(content.frames),) or not np.isfinite(times).all() or np.any(np.diff(times) <= 0):
+        raise ClipError(
+            f"{name}: {content.times_origin} gives no later time to every frame; give frames per second with --fps"
+        )
+    return times
+
+
+def _spacing(name: str, content: Content) -> tuple[float, float] | None:
+    if content.spacing_mm is None:
+        return None
     try:
-        return Clip(content.frames, times_s, content.spacing_mm, content.view, content.r_wave_times_s, origin)
+        return checked_spacing(content.spacing_mm)
     except DataError as error:
-        raise ClipError(f"{name}: {error}") from None
+        raise ClipError(f"{name}: {error} ({content.spacing_origin}); give the true size with --spacing") from None
 
 
 def _load(path: Path, name: str) -> tuple[Content, str]:
@@ -122,8 +140,6 @@ def _load(path: Path, name: str) -> tuple[Content, str]:
         for frame in image_paths(path):
             digest.update(frame.read_bytes())
         return read_folder_content(path, name), digest.hexdigest()
-    if not path.is_file():
-        raise ClipError(f"{name}: there is no such file; check the path")
     if path.stat().st_size == 0:
         raise ClipError(f"{name}: the file is empty; copy it again")
     reader, ending = _reader(path, name)
@@ -132,23 +148,20 @@ def _load(path: Path, name: str) -> tuple[Content, str]:
     if path.name.lower().endswith(ending) or ending == ".dcm":
         return reader(path, name), digest_hex
     # Libraries that choose by ending are given one that fits the content.
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(prefix="echomotion-") as folder:
         link = Path(folder) / f"clip{ending}"
-        link.symlink_to(path.resolve())
+        try:
+            link.symlink_to(path.resolve())
+        except OSError:
+            shutil.copyfile(path, link)
         return reader(link, name), digest_hex
 
 
 def _reader(path: Path, name: str) -> tuple[Reader, str]:
     with path.open("rb") as stream:
         head = stream.read(352)
-    if head[:2] == b"\x1f\x8b":
-        try:
-            with gzip.open(path) as stream:
-                if stream.read(352)[344:347] in (b"n+1", b"n+2", b"ni1"):
-                    return read_volume_content, ".nii.gz"
-        except (OSError, EOFError):
-            # A damaged archive is told apart by its name, below, and refused by its reader.
-            head = b""
+    if head[:2] == b"\x1f\x8b" and _unzipped_head(path)[344:347] in (b"n+1", b"ni1"):
+        return read_volume_content, ".nii.gz"
     for test, reader, ending in _SIGNATURES:
         if test(head):
             return reader, ending
@@ -159,6 +172,15 @@ def _reader(path: Path, name: str) -> tuple[Reader, str]:
         if lower.endswith(ending):
             return reader, as_ending
     raise ClipError(f"{name}: the kind of file is not known; known are {KNOWN}")
+
+
+def _unzipped_head(path: Path) -> bytes:
+    try:
+        with gzip.open(path) as stream:
+            return stream.read(352)
+    except (OSError, EOFError, zlib.error):
+        # A damaged archive is known by its name, and refused by its reader.
+        return b""
 
 
 def _starts(*prefixes: bytes) -> Callable[[bytes], bool]:
@@ -179,16 +201,15 @@ _SIGNATURES: tuple[tuple[Callable[[bytes], bool], Reader, str], ...] = (
 )
 
 
-def _wanted_spacing(spacing_mm: Any) -> tuple[float, float] | None:
-    if spacing_mm is None:
-        return None
-    return checked_spacing((spacing_mm, spacing_mm) if np.isscalar(spacing_mm) else spacing_mm)
+def _users_spacing(name: str, spacing_mm: Any) -> tuple[float, float]:
+    try:
+        return checked_spacing((spacing_mm, spacing_mm) if np.isscalar(spacing_mm) else spacing_mm)
+    except DataError as error:
+        raise ClipError(f"{name}: {error}; give the height and width of a pixel in mm") from None
 
 
-def _wanted_view(view: View | str | None) -> View | None:
-    if view is None:
-        return None
+def _users_view(name: str, view: View | str) -> View:
     try:
         return View(str(view).upper())
     except ValueError:
-        raise DataError(f"unknown view {view!r}; one of {', '.join(View)} is needed") from None
+        raise ClipError(f"{name}: there is no view {view!r}; give one of {', '.join(View)}") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from fractions import Fraction
@@ -15,12 +16,16 @@ import av
 import nibabel
 import numpy as np
 import pandas as pd
+from nibabel.filebasedimages import ImageFileError
+from nibabel.nifti1 import Nifti1Extension
 from numpy.typing import NDArray
 
 from echomotion.core import DataError, Layer, Masks, OutputError, Tracks, View, WallPoints
 
 # Version of the layout of tracks.npz.
 _TRACKS_SCHEMA = 1
+# Code of a free comment among NIfTI header extensions.
+_COMMENT = 6
 
 
 @contextmanager
@@ -121,7 +126,8 @@ def read_tracks(path: str | Path) -> Tracks:
     try:
         with np.load(path, allow_pickle=False) as fields:
             if int(fields["schema"]) != _TRACKS_SCHEMA:
-                raise DataError(f"{path}: tracks of layout {int(fields['schema'])}; this version reads {_TRACKS_SCHEMA}")
+                found = int(fields["schema"])
+                raise DataError(f"{path}: tracks of layout {found}; this version reads {_TRACKS_SCHEMA}")
             wall = None
             if "wall_s" in fields:
                 segment = tuple(str(name) for name in fields["wall_segment"])
@@ -130,7 +136,9 @@ def read_tracks(path: str | Path) -> Tracks:
             return Tracks(
                 fields["xy"], fields["visible"], fields["confidence"], fields["queries"], wall, str(fields["model"])
             )
-    except (OSError, KeyError) as error:
+    except (OSError, KeyError, EOFError, ValueError, zipfile.BadZipFile) as error:
+        if isinstance(error, DataError):
+            raise
         raise DataError(f"{path}: not a readable tracks file ({error}); write it with echomotion track") from None
 
 
@@ -139,7 +147,8 @@ def write_masks(
 ) -> None:
     """Labels as NIfTI with axes (x, y, 1, t), pixel size in mm (1 where unknown) and frame time in seconds.
 
-    The header's description names the classes.
+    The header's description names the classes; an extension of the header holds, as JSON, the classes, the model and
+    the time of every frame. :func:`read_masks` reads all of it back.
     """
     row, column = spacing_mm or (1.0, 1.0)
     volume = nibabel.Nifti1Image(masks.labels.transpose(2, 1, 0)[:, :, None, :], np.diag([column, row, 1.0, 1.0]))
@@ -148,23 +157,58 @@ def write_masks(
     volume.header.set_xyzt_units("mm" if spacing_mm else "unknown", "sec")
     names = " ".join(f"{label}={name}" for label, name in masks.classes.items() if label)
     volume.header["descrip"] = names.encode()[:79]
+    facts = {
+        "classes": {str(label): name for label, name in masks.classes.items()},
+        "model": masks.model,
+        "times_s": np.asarray(times_s, dtype=float).tolist(),
+    }
+    volume.header.extensions.append(Nifti1Extension(_COMMENT, json.dumps(facts).encode()))
     with atomic_path(path) as partial:
         volume.to_filename(partial)
 
 
-def write_video(path: str | Path, frames: Iterable[NDArray[np.uint8]], fps: float) -> None:
-    """Frames (H, W, 3) in red, green, blue as H.264 in MP4, which any browser plays.
+def read_masks(path: str | Path) -> tuple[Masks, NDArray[np.float64]]:
+    """Labels, with their classes, and frame times in seconds, that :func:`write_masks` wrote.
 
-    An odd last row or column is dropped, since the coding needs even sides.
+    Raises
+    ------
+    DataError
+        When the file is missing, or is not one of ours.
     """
-    with atomic_path(path) as partial, av.open(str(partial), "w", format="mp4") as container:
+    try:
+        volume: Any = nibabel.load(path)
+        facts = json.loads(volume.header.extensions[0].get_content())
+        labels = np.asarray(volume.dataobj).astype(np.uint8)[:, :, 0].transpose(2, 1, 0)
+        classes = {int(label): name for label, name in facts["classes"].items()}
+        return Masks(labels, classes, model=facts["model"]), np.array(facts["times_s"], dtype=np.float64)
+    except (OSError, EOFError, KeyError, IndexError, ValueError, TypeError, ImageFileError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{path}: not a readable masks file ({error}); write it with echomotion segment") from None
+
+
+def write_video(path: str | Path, frames: Iterable[NDArray[np.uint8]], fps: float) -> None:
+    """Frames uint8 (H, W, 3) in red, green, blue as H.264 in MP4, which any browser plays.
+
+    An odd last row or column is dropped, since the coding needs even sides. Where the video library comes without
+    H.264, MPEG-4 takes its place.
+
+    Raises
+    ------
+    OutputError
+        When there are no frames.
+    """
+    with atomic_path(path) as partial, av.open(
+        str(partial), "w", format="mp4", options={"movflags": "faststart"}
+    ) as container:
         stream = None
         for frame in frames:
             rows, columns = frame.shape[0] // 2 * 2, frame.shape[1] // 2 * 2
             if stream is None:
-                stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1000))
+                codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
+                stream = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1000))
                 stream.width, stream.height, stream.pix_fmt = columns, rows, "yuv420p"
-                stream.options = {"crf": "20", "preset": "veryfast", "movflags": "faststart"}
+                stream.options = {"crf": "20", "preset": "veryfast"} if codec == "libx264" else {"qscale": "3"}
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame[:rows, :columns]), format="rgb24")
             container.mux(stream.encode(picture))
         if stream is None:

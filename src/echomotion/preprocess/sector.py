@@ -12,19 +12,26 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
+from scipy.optimize import least_squares, minimize
 
 BoolImage = NDArray[np.bool_]
 
 # Overlap (intersection over union) of fan and pixels under which the picture is not taken for a fan.
 _MIN_OVERLAP = 0.9
+# Openings in radians (15 and 130 degrees) that a cardiac probe may have.
+_MIN_OPENING, _MAX_OPENING = 0.26, 2.27
 # Longer side in px on which thresholds are compared, and on which the best is fitted; finer gains nothing.
 _COARSE_SIDE, _FINE_SIDE = 128, 320
 _MAX_FRAMES = 24
+# What a step of one means for tip (px), angles (radians) and radii (px).
+_STEPS = (1.0, 1.0, 0.01, 0.01, 1.0, 1.0)
 # Share of a row or column that must be lit for it to count as part of the fan; a tick of the scale is less.
 _MIN_LINE = 0.04
 # Grey levels: standard deviation over time, and largest value over time, above which a pixel counts as lit.
 _CHANGE_LEVELS, _LIGHT_LEVELS = (0.4, 0.8, 1.6), (2.5, 6.0, 12.0)
+# Further light levels that only place the outline, as shares of the upper quartile of what is lit: above the rim
+# that compression leaves around the fan.
+_EDGE_LEVELS = (0.2, 0.3, 0.4)
 
 
 @dataclass(frozen=True)
@@ -100,13 +107,19 @@ def find_sector(frames: NDArray[np.uint8], *, pixel_aspect: float = 1.0) -> Sect
         return None
     _, rank, params = max(guesses, key=lambda guess: guess[0])
     fine = _fitting_size(rows * pixel_aspect, columns, _FINE_SIDE)
-    fields = _lit_fields(frames, fine)
+    fields = _lit_fields(frames, fine, shares=_EDGE_LEVELS)
     lit = fields[rank]
     if lit is None:
         return None
     ratio = fine[0] / coarse[0]
     overlap, params = _refine(_scaled(params, ratio, ratio), lit)
     if overlap < _MIN_OVERLAP:
+        return None
+    # The centre of the last lit pixel lies half a pixel inside; a shrunk pixel is lit even where the fan covers
+    # little of it.
+    inset = 0.5 if fine[0] == columns else 0.1
+    params = _on_the_edge(params, fields, stretch=rows * pixel_aspect / fine[1] * fine[0] / columns, inset=inset)
+    if not _MIN_OPENING <= params[3] - params[2] <= _MAX_OPENING:
         return None
     # Both grids have square pixels; their centres stay in place.
     x, y, left, right, r_min, r_max = _scaled(params, columns / fine[0], columns / fine[0])
@@ -143,7 +156,9 @@ def _scaled(params: NDArray[np.float64], sx: float, sy: float) -> NDArray[np.flo
     return np.array([(x + 0.5) * sx - 0.5, (y + 0.5) * sy - 0.5, left, right, r_min * sx, r_max * sx])
 
 
-def _lit_fields(frames: NDArray[np.uint8], size: tuple[int, int]) -> list[BoolImage | None]:
+def _lit_fields(
+    frames: NDArray[np.uint8], size: tuple[int, int], *, shares: tuple[float, ...] = ()
+) -> list[BoolImage | None]:
     """Lit pixels at several thresholds, faintest first of each kind; None where there are hardly any."""
     chosen = frames[np.linspace(0, len(frames) - 1, min(len(frames), _MAX_FRAMES)).astype(int)]
     small = np.stack([cv2.resize(f, size, interpolation=cv2.INTER_AREA) for f in chosen]).astype(np.float32)
@@ -152,6 +167,9 @@ def _lit_fields(frames: NDArray[np.uint8], size: tuple[int, int]) -> list[BoolIm
     if len(small) >= 4:
         change = small.std(axis=0)
         fields = [(change, level) for level in _CHANGE_LEVELS] + fields
+    lit_values = brightest[brightest > _LIGHT_LEVELS[0]]
+    if lit_values.size:
+        fields += [(brightest, share * float(np.percentile(lit_values, 75))) for share in shares]
     found: list[BoolImage | None] = []
     for field, level in fields:
         lit = cv2.medianBlur((field > level).astype(np.uint8), 5 if max(size) > _COARSE_SIDE else 3)
@@ -223,9 +241,44 @@ def _refine(start: NDArray[np.float64], lit: BoolImage) -> tuple[float, NDArray[
 
     steps = np.array([3, 3, 0.05, 0.05, 3, 3.0])
     simplex = np.vstack([start, start + np.diag(steps)])
-    options = {"initial_simplex": simplex, "maxfev": 500, "xatol": 1e-2, "fatol": 1e-5}
-    found = minimize(missing, start, method="Nelder-Mead", options=options)
+    found = minimize(
+        missing,
+        start,
+        method="Nelder-Mead",
+        options={"initial_simplex": simplex, "maxfev": 500, "xatol": 1e-2, "fatol": 1e-5},
+    )
     return 1 - float(found.fun), found.x
+
+
+def _on_the_edge(
+    params: NDArray[np.float64], fields: list[BoolImage | None], *, stretch: float, inset: float
+) -> NDArray[np.float64]:
+    """The fan whose outline runs along the borders of the lit parts.
+
+    Borders at all thresholds count together: where the fan ends sharply they coincide, in dark flanks and where a
+    trace or a mark touches the fan they scatter, and a Cauchy loss gives scattered ones no say. `stretch` undoes
+    the rounding of the grid's rows; `inset` is how far inside the fan the border pixels lie.
+    """
+    borders = []
+    for lit in fields:
+        if lit is not None:
+            contours, _ = cv2.findContours(lit.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+            rows, columns = lit.shape
+            x, y = np.vstack(contours)[:, 0].astype(np.float64).T
+            # Where the frame cuts the fan off, the border says nothing about the fan.
+            use = (x > 1) & (y > 1) & (x < columns - 2) & (y < rows - 2)
+            borders.append(np.stack([x[use], (y[use] + 0.5) * stretch - 0.5]))
+    x, y = np.hstack(borders)
+
+    def misses(moved: NDArray[np.float64]) -> NDArray[np.float64]:
+        # Few border pixels hold the inner radius.
+        return np.append(_inside(moved, x, y) - inset, 0.3 * (moved[4] - params[4]))
+
+    best = params
+    for scale in (4.0, 1.0):
+        fit = least_squares(misses, best, loss="cauchy", f_scale=scale, x_scale=_STEPS, max_nfev=30)
+        best = fit.x
+    return best
 
 
 def _inside(params: NDArray[np.float64], x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:

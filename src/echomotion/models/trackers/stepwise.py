@@ -25,7 +25,7 @@ MAX_HEIGHT = 512
 # All figures of accuracy are stated at this height.
 REFERENCE_HEIGHT = 256
 # A point whose confidence is not above this is taken as unseen.
-_SEEN = 0.2
+SEEN = 0.2
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def track_stepwise(
     sure[~found.inside] = 0
     rows, start = np.arange(len(points)), points[:, 0].astype(int)
     sure[rows, start] = 1
-    return Tracks(found.xy, found.inside & (sure > _SEEN), sure, points, model=name)
+    return Tracks(found.xy, found.inside & (sure > SEEN), sure, points, model=name)
 
 
 @dataclass(frozen=True)
@@ -141,12 +141,14 @@ def carry(clip: Clip, points: NDArray[np.float64], step: Step, progress: Progres
     return Carried(native, drift, _mean_since(quality, start), steps, inside)
 
 
-def working_grid(clip: Clip) -> Geometry:
-    """The frame itself, or a smaller one of at most `MAX_HEIGHT` rows."""
+def working_grid(clip: Clip, limit: int = MAX_HEIGHT, height: int = MAX_HEIGHT) -> Geometry:
+    """The frame itself up to `limit` rows, else a smaller one of `height` rows; pixels become square."""
     rows, columns = clip.shape
-    if rows <= MAX_HEIGHT:
+    tall = rows * clip.pixel_aspect
+    if tall <= limit and clip.pixel_aspect == 1.0:
         return Geometry.identity(clip.shape)
-    return Geometry.resize(clip.shape, (MAX_HEIGHT, round(columns * MAX_HEIGHT / rows)))
+    scale = min(1.0, height / tall)
+    return Geometry.resize(clip.shape, (max(1, round(tall * scale)), max(1, round(columns * scale))))
 
 
 def _inside(points: Points, shape: tuple[int, int]) -> NDArray[np.bool_]:
