@@ -4,14 +4,14 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 CONSTRAINTS := constraints.txt
-
-# On Linux the default torch build carries gigabytes of CUDA; the pinned one may be a CPU build where one is offered.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS)
 
 .PHONY: demo test test-all lint clean
 
+# The recording comes with pydicom: a four-chamber cine that names no view.
 demo: $(VENV)/.installed
-	$(BIN)/python -m echomotion.demo demo
+	$(BIN)/echomotion analyze --view a4c --overwrite -o demo \
+	  "$$($(BIN)/python -c 'from pydicom.data import get_testdata_file as f; print(f("examples_ybr_color.dcm", download=False))')"
 
 test: $(VENV)/.installed-dev lint
 	$(BIN)/python -m pytest -q -m "not slow"
@@ -26,7 +26,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/lint-imports
 
 $(BIN)/python:
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one: make PYTHON=python3.11")'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
 
 # torch goes first: what follows then finds it installed and pulls no other build.

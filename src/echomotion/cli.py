@@ -6,6 +6,7 @@ import importlib.util
 from pathlib import Path
 from typing import Annotated, Any
 
+import pandas as pd
 import typer
 
 from echomotion import analysis
@@ -122,8 +123,10 @@ def track_points(
     output: Output,
     points: Annotated[Path | None, typer.Option(help="CSV with columns t, x, y: frame, native pixels.")] = None,
     grid: Annotated[int | None, typer.Option(min=1, help="So many points along the longer side.")] = None,
-    wall: Annotated[str | None, typer.Option(help="A line of the wall that the segmenter finds: endocardial, "
-                                             "mid_wall or epicardial.")] = None,
+    wall: Annotated[
+        str | None,
+        typer.Option(help="A line of the wall that the segmenter finds: endocardial, mid_wall or epicardial."),
+    ] = None,
     model: TrackerName = DEFAULT_TRACKER,
     spacing: Spacing = None,
     fps: Fps = None,
@@ -143,7 +146,7 @@ def track_points(
                 masks = segment(cine, progress=step(stage, "segment"))
                 queries: Any = analysis.wall_of(cine, masks, layer=wall)
             else:
-                queries = analysis.grid_queries(cine, grid) if grid is not None else analysis.csv_queries(points)
+                queries = analysis.csv_queries(points) if points is not None else analysis.grid_queries(cine, grid or 1)
             tracks = track(cine, queries, model=model, progress=step(stage, "track"))
         write_tracks(output, tracks)
         facts = {"points": tracks.n_points, "frames": tracks.n_frames, "model": tracks.model}
@@ -242,7 +245,7 @@ def evaluate_segmentation(
                 segmenter, read_camus(name, split), progress=step(stage, "segment")
             )
         head = {"dataset": dataset, "split": split, "model": model}
-        _finish_evaluation({**head, **report.as_dict()}, report.summary().to_dict("records"), output, as_json)
+        _finish_evaluation({**head, **report.as_dict()}, _rows(report.summary()), output, as_json)
 
     for_each([str(data)], work, as_json=as_json)
 
@@ -265,9 +268,27 @@ def evaluate_tracking(
         with progress_bar(f"{model} on {Path(name).name}", quiet=as_json) as stage:
             report = tracking.evaluate_tracking(tracker, cases, progress=step(stage, "track"))
         head = {"dataset": Path(name).name, "model": model}
-        _finish_evaluation({**head, **report.as_dict()}, report.rows, output, as_json)
+        _finish_evaluation({**head, **report.as_dict()}, _brief_tracking(report.to_table()), output, as_json)
 
     for_each([str(data)], work, as_json=as_json)
+
+
+def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
+
+
+def _brief_tracking(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    names = (
+        "clip",
+        "share_within",
+        "within_2_px",
+        "median_error_px",
+        "average_jaccard",
+        "occlusion_accuracy",
+        "gls_error",
+        "seconds",
+    )
+    return [{name: row[name] for name in names} for row in rows]
 
 
 def main() -> None:
@@ -308,9 +329,7 @@ def _needs_extra(extra: str, *modules: str) -> None:
         raise EchoMotionError(f'this needs further packages; install them with: pip install "echomotion[{extra}]"')
 
 
-def _finish_evaluation(
-    result: dict[str, Any], rows: list[dict[str, Any]], output: Path | None, as_json: bool
-) -> None:
+def _finish_evaluation(result: dict[str, Any], rows: list[dict[str, Any]], output: Path | None, as_json: bool) -> None:
     if output is not None:
         write_json(output, result)
     if as_json:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.io.samples import grey_cine
 
 from echomotion.io import read_clip
+from tests.io.samples import grey_cine
 
 GREY = grey_cine(5)
 

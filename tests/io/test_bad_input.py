@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image
 from pydicom.data import get_testdata_file
-from tests.io.samples import cine_of_still, dicom, grey_cine, jpeg_dicom, region, saved
 
 from echomotion.core import ClipError
 from echomotion.io import read_clip
 from echomotion.io.write import write_video
+from tests.io.samples import cine_of_still, dicom, grey_cine, jpeg_dicom, region, saved
 
 GREY = grey_cine(6)
 COLOUR = np.repeat(GREY[..., None], 3, axis=3)
@@ -96,9 +96,7 @@ def header_only(path: Path, rows: int, columns: int, frames: int) -> Path:
 
 def npy_header(path: Path, shape: tuple[int, ...]) -> Path:
     with path.open("wb") as stream:
-        np.lib.format.write_array_header_1_0(
-            stream, {"descr": "|u1", "fortran_order": False, "shape": shape}
-        )
+        np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": shape})
         stream.truncate(128)
     return path
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.io.samples import dicom, fan_cine, region, saved
 
 from echomotion.core import Clip, ClipError
 from echomotion.io import read_clip
 from echomotion.preprocess.sector import Sector
+from tests.io.samples import dicom, fan_cine, region, saved
 
 FAN = Sector((160.0, 14.0), (-0.7, 0.7), 8.0, 210.0, (240, 320))
 FRAMES = fan_cine(FAN)

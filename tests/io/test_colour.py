@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from tests.io.samples import grey_cine
 
 from echomotion.io.colour import GreyMaker
+from tests.io.samples import grey_cine
 
 GREY = grey_cine(1, (80, 100))[0]
 

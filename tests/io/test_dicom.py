@@ -9,10 +9,10 @@ import pytest
 from pydicom import Dataset, dcmread
 from pydicom.data import get_testdata_file
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, JPEG2000Lossless, RLELossless
-from tests.io.samples import cine_of_still, dicom, encapsulated, grey_cine, jpeg_dicom, saved
 
 from echomotion.core import ClipError, View
 from echomotion.io import read_clip
+from tests.io.samples import cine_of_still, dicom, encapsulated, grey_cine, jpeg_dicom, saved
 
 GREY = grey_cine()
 COLOUR = np.repeat(GREY[..., None], 3, axis=3)

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests.io.samples import grey_cine
 
 from echomotion.io import read_clip
+from tests.io.samples import grey_cine
 
 GREY = grey_cine(12)
 

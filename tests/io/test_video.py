@@ -9,9 +9,9 @@ import av
 import numpy as np
 import pytest
 from PIL import Image
-from tests.io.samples import grey_cine
 
 from echomotion.io import read_clip
+from tests.io.samples import grey_cine
 
 GREY = grey_cine(12)
 

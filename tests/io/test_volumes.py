@@ -7,11 +7,11 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-from tests.io.samples import grey_cine
 
 from echomotion.core import ClipError
 from echomotion.io import read_clip
 from echomotion.io.volumes import read_volume
+from tests.io.samples import grey_cine
 
 GREY = grey_cine(5)
 

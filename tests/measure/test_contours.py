@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from tests.phantoms import speckle
 
 from echomotion.measure.contours import (
     arc_length,
@@ -12,6 +11,7 @@ from echomotion.measure.contours import (
     smooth_open,
     without_specks,
 )
+from tests.phantoms import speckle
 
 
 def test_the_contour_of_a_cone_is_a_circle_below_pixel_precision():

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tests.phantoms import area_curve
 
 from echomotion.core import DataError
 from echomotion.measure.phases import find_phases, phases_from_user
+from tests.phantoms import area_curve
 
 
 def recording(fps=50.0, bpm=70.0, beats=3.0, offset=0.0, systole=0.36, start=0.0):

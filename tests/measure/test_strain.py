@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.phantoms import affine_clip, beating_ventricle, rotating_clip
 
 from echomotion.core import Beat, DataError, Phases, Status, Tracks, View, WallPoints
 from echomotion.measure.beats import headline
@@ -12,6 +11,7 @@ from echomotion.measure.lengths import compensate_drift, fill_single_gaps, line_
 from echomotion.measure.phases import phases_from_user
 from echomotion.measure.strain import join_beats, missing_strain, strain_curves, strain_measurements
 from echomotion.measure.wall_points import wall_points
+from tests.phantoms import affine_clip, beating_ventricle, rotating_clip
 
 
 def arc_tracks(xy, wall_view=View.A4C, confidence=0.9):

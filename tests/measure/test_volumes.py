@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
-from tests.phantoms import HalfEllipse, beating_ventricle
 
 from echomotion.core import Beat, Masks, Phases, Status, View
 from echomotion.measure.beats import headline
 from echomotion.measure.phases import find_phases, phases_from_user
 from echomotion.measure.volumes import NAMES, cavity_area, disk_volume, volume_curve, volume_measurements, wall_volume
 from echomotion.measure.wall import find_wall
+from tests.phantoms import HalfEllipse, beating_ventricle
 
 
 def test_disks_of_an_exact_half_ellipse_give_the_formula():

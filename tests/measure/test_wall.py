@@ -1,11 +1,11 @@
 import cv2
 import numpy as np
 import pytest
-from tests.phantoms import HalfEllipse, degraded
 
 from echomotion.core import Layer, Masks
 from echomotion.measure.contours import arc_length
 from echomotion.measure.wall import WallNotFoundError, enclosed_area, find_wall
+from tests.phantoms import HalfEllipse, degraded
 
 SHAPE_MM = (200, 200)
 

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-from tests.phantoms import HalfEllipse
 
 from echomotion.core import DataError, Layer, Masks, View, segment_names
 from echomotion.measure.contours import arc_length
 from echomotion.measure.wall_points import wall_points
+from tests.phantoms import HalfEllipse
 
 SPACING = (0.4, 0.8)
 PHANTOM = HalfEllipse((120.3, 380.0), 24, 85, 9, 0.2, SPACING)

@@ -64,9 +64,7 @@ def test_what_lies_outside_the_fan_does_not_count(clip: Clip, rng: np.random.Gen
     frames = clip.frames.copy()
     outside = ~SECTOR.mask()
     frames[:, outside] = rng.integers(0, 256, (12, outside.sum()))
-    np.testing.assert_allclose(
-        frame_quality(clip.with_(frames=frames), SECTOR), frame_quality(clip, SECTOR), atol=0.1
-    )
+    np.testing.assert_allclose(frame_quality(clip.with_(frames=frames), SECTOR), frame_quality(clip, SECTOR), atol=0.1)
 
 
 def test_a_black_clip_and_a_single_frame_have_a_number(clip: Clip) -> None:

@@ -14,9 +14,7 @@ from scipy.io import loadmat
 from echomotion.preprocess.sector import Sector, find_sector, mask_outside
 
 
-def draw(
-    sector: Sector, rng: np.random.Generator, *, frames: int = 8, brightness: float = 90.0
-) -> NDArray[np.uint8]:
+def draw(sector: Sector, rng: np.random.Generator, *, frames: int = 8, brightness: float = 90.0) -> NDArray[np.uint8]:
     """Speckle that changes from frame to frame inside a fan, black outside."""
     speckle = rng.rayleigh(brightness / 1.25, (frames, *sector.shape)).clip(0, 255)
     return (speckle * sector.mask()).astype(np.uint8)

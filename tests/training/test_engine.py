@@ -48,15 +48,15 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(tmp_path):
     whole = Line()
     fit(whole, SCHEDULE, tmp_path / "whole")
 
-    class Stopped(Exception):
+    class StoppedError(Exception):
         pass
 
     def stop_after(done, total):
         if done >= 500:
-            raise Stopped
+            raise StoppedError
 
     parts = Line()
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         fit(parts, SCHEDULE, tmp_path / "parts", progress=stop_after)
     parts = Line()
     fit(parts, SCHEDULE, tmp_path / "parts")
@@ -66,8 +66,13 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(tmp_path):
 
 def test_it_stops_in_time(tmp_path):
     seen = []
-    fit(Line(), Schedule(steps=10**7, validate_every=10**6), tmp_path, max_minutes=0.02,
-        progress=lambda done, total: seen.append(done))
+    fit(
+        Line(),
+        Schedule(steps=10**7, validate_every=10**6),
+        tmp_path,
+        max_minutes=0.02,
+        progress=lambda done, total: seen.append(done),
+    )
     assert seen[-1] >= 990
     assert len(seen) < 10**6
 

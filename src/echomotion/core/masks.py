@@ -15,9 +15,7 @@ from echomotion.core.coordinates import Geometry
 from echomotion.core.errors import DataError
 
 BACKGROUND, LV_CAVITY, LV_MYOCARDIUM, LEFT_ATRIUM = "background", "lv_cavity", "lv_myocardium", "left_atrium"
-APICAL_CLASSES: Mapping[int, str] = MappingProxyType(
-    {0: BACKGROUND, 1: LV_CAVITY, 2: LV_MYOCARDIUM, 3: LEFT_ATRIUM}
-)
+APICAL_CLASSES: Mapping[int, str] = MappingProxyType({0: BACKGROUND, 1: LV_CAVITY, 2: LV_MYOCARDIUM, 3: LEFT_ATRIUM})
 
 
 @dataclass(frozen=True)

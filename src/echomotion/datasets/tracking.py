@@ -1,101 +1,178 @@
-"""Clips with true tracks: ``.npz`` files of simulated walls, and the recording of a rotating disk.
+"""Clips with true point tracks: a folder of ``.npz`` files, and a recording of a rigidly rotating disk.
 
-A ``.npz`` clip holds ``frames`` uint8 (T, H, W), ``tracks_xy`` (N, T, 2) in px, and optionally ``visible`` (N, T),
-``wall_s`` and ``wall_w`` (N,) (position along and across the wall), ``spacing_mm``, ``t_es``.
+Fields of each ``.npz``: ``frames`` uint8 (T, H, W); ``tracks_xy`` float (N, T, 2), true positions ``(x, y)`` in
+native pixels; optional ``visibility`` bool (N, T), ``wall_s`` and ``wall_w`` float (N,), ``spacing_mm`` (a number,
+or row and column), ``times_s`` float (T,), ``t_es`` (end-systole as a fraction of the beat).
 """
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import scipy.io
 from numpy.typing import NDArray
-from scipy.io import loadmat
 
 from echomotion.core import Clip, DataError, DatasetError, Source
+from echomotion.core.arrays import frozen_array
+from echomotion.core.clip import set_field
 
-# The clips show one beat and state no clock; the evaluation is in pixels and does not use it.
-_NOMINAL_FPS = 36.0
+REQUIRED = ("frames", "tracks_xy")
+DISK_FILE = "bmode_PWI_disk.mat"
 
 
 @dataclass(frozen=True)
 class TrackingCase:
-    """A clip with true tracks.
+    """One clip with the true motion of N points over its T frames.
 
     Attributes
     ----------
     name : str
+        File name without its ending.
     clip : Clip
     xy : float64 (N, T, 2)
-        True positions in native pixels.
+        True positions in native pixels; finite wherever `visible`.
     visible : bool (N, T)
-        Whether a point can truly be seen.
-    mid_wall : int (M,)
-        Points on the mid-wall line, in order along the wall; empty when the file names none.
+        Where a point can truly be seen; every point can somewhere.
+    wall_s, wall_w : float64 (N,) or None
+        Position along the wall (0 one base, 0.5 apex, 1 the other base) and across it (0 endocardium,
+        1 epicardium).
+    es_fraction : float or None
+        End-systole as a fraction of the beat.
     """
 
     name: str
     clip: Clip
     xy: NDArray[np.float64]
     visible: NDArray[np.bool_]
-    mid_wall: NDArray[np.int64]
+    wall_s: NDArray[np.float64] | None = None
+    wall_w: NDArray[np.float64] | None = None
+    es_fraction: float | None = None
+
+    def __post_init__(self) -> None:
+        xy = frozen_array(self.xy, "tracks_xy", shape=(None, self.clip.n_frames, 2), dtype=np.float64, finite=False)
+        set_field(self, "xy", xy)
+        visible = frozen_array(self.visible, "visibility", shape=xy.shape[:2], dtype=np.bool_)
+        set_field(self, "visible", visible)
+        if not len(xy) or not visible.any(axis=1).all():
+            raise DataError("every point must be visible on some frame, and there must be at least one")
+        if not np.isfinite(xy[visible]).all():
+            raise DataError("tracks_xy has NaN or infinite positions where the point is marked visible")
+        for field in ("wall_s", "wall_w"):
+            value = getattr(self, field)
+            if value is not None:
+                set_field(self, field, frozen_array(value, field, shape=(len(xy),), dtype=np.float64))
+
+    @property
+    def queries(self) -> NDArray[np.float64]:
+        """One query ``(t, x, y)`` per point, (N, 3): the first frame on which it can be seen."""
+        first = self.visible.argmax(axis=1)
+        return np.column_stack([first, self.xy[np.arange(len(first)), first]])
+
+    def line(self, depth: float = 0.5) -> NDArray[np.int64]:
+        """Indices of the points at one depth of the wall, in order along it; empty where the wall is not known."""
+        if self.wall_s is None or self.wall_w is None:
+            return np.zeros(0, dtype=np.int64)
+        at_depth = np.flatnonzero(np.isclose(self.wall_w, depth, atol=1e-3))
+        return at_depth[np.argsort(self.wall_s[at_depth], kind="stable")]
 
 
-def read_tracking(folder: str | Path) -> Iterator[TrackingCase]:
-    """Clips with true tracks, in the order of their names.
+def read_tracking(path: str | Path) -> Iterator[TrackingCase]:
+    """Read a folder of ``.npz`` clips with true tracks, or one such file, in the order of their names.
+
+    Points that are visible nowhere are left out.
 
     Raises
     ------
     DatasetError
-        When the folder holds none, or a file lacks a field.
+        When there is no such file, or one is damaged or lacks a field.
     """
-    paths = sorted(Path(folder).glob("*.npz"))
-    if not paths:
-        raise DatasetError(f"{folder}: there is no .npz clip with true tracks in it")
-    for path in paths:
-        yield _read_case(path)
+    root = Path(path)
+    files = [root] if root.is_file() else sorted(root.glob("*.npz"))
+    if not files:
+        what = "holds no .npz clips" if root.is_dir() else "does not exist"
+        raise DatasetError(f"{root} {what}; a tracking dataset is a folder of .npz files with {', '.join(REQUIRED)}")
+    for file in files:
+        yield read_tracking_case(file)
 
 
-def _read_case(path: Path) -> TrackingCase:
+def read_tracking_case(path: str | Path) -> TrackingCase:
+    """Read one ``.npz`` clip with true tracks; raises :class:`DatasetError` as :func:`read_tracking`."""
+    file = Path(path)
     try:
-        with np.load(path, allow_pickle=False) as fields:
-            frames, xy = fields["frames"], fields["tracks_xy"].astype(np.float64)
-            visible = fields["visible"] if "visible" in fields else np.ones(xy.shape[:2], bool)
-            mid_wall = np.zeros(0, np.int64)
-            if "wall_s" in fields and "wall_w" in fields:
-                on_line = np.flatnonzero(np.isclose(fields["wall_w"], 0.5))
-                mid_wall = on_line[np.argsort(fields["wall_s"][on_line])]
-            spacing = np.atleast_1d(fields["spacing_mm"]).ravel() if "spacing_mm" in fields else None
-            clip = Clip(
-                frames,
-                np.arange(len(frames)) / _NOMINAL_FPS,
-                None if spacing is None else (float(spacing[0]), float(spacing[-1])),
-                source=Source(path.name, "npz"),
-            )
-    except (KeyError, ValueError, OSError, DataError) as error:
-        raise DatasetError(f"{path.name}: not a clip with true tracks ({error}); fields frames, tracks_xy") from None
-    if xy.ndim != 3 or xy.shape[1:] != (clip.n_frames, 2) or visible.shape != xy.shape[:2]:
-        raise DatasetError(f"{path.name}: tracks {xy.shape} and visibility {visible.shape} do not fit {clip.n_frames} "
-                           "frames")
-    return TrackingCase(path.stem, clip, xy, visible.astype(bool), mid_wall)
+        with np.load(file, allow_pickle=False) as archive:
+            fields = {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, EOFError, KeyError, AttributeError, zipfile.BadZipFile):
+        raise DatasetError(f"{file} is not a readable .npz archive; copy it again") from None
+    missing = [name for name in REQUIRED if name not in fields]
+    if missing:
+        raise DatasetError(f"{file} lacks {', '.join(missing)}; it has {', '.join(fields) or 'nothing'}")
+    try:
+        return _case(file, fields)
+    except (DataError, TypeError, ValueError) as error:
+        raise DatasetError(f"{file}: {error}") from error
+
+
+def _case(file: Path, fields: dict[str, Any]) -> TrackingCase:
+    frames = fields["frames"]
+    times, origin = (fields["times_s"], "file") if "times_s" in fields else _nominal_times(len(frames))
+    spacing = fields.get("spacing_mm")
+    clip = Clip(
+        frames,
+        times,
+        None if spacing is None else tuple(np.broadcast_to(spacing, 2).astype(float)),
+        source=Source(file.name, "npz", spacing_origin="none" if spacing is None else "file", times_origin=origin),
+    )
+    xy = np.asarray(fields["tracks_xy"])
+    visible = np.asarray(fields["visibility"] if "visibility" in fields else np.ones(xy.shape[:2]), dtype=bool)
+    seen = visible.any(axis=1) if visible.ndim == 2 and len(visible) == len(xy) else slice(None)
+
+    def per_point(name: str) -> Any:
+        return None if name not in fields else np.asarray(fields[name])[seen]
+
+    es = fields.get("t_es")
+    return TrackingCase(
+        file.stem,
+        clip,
+        xy[seen],
+        visible[seen],
+        per_point("wall_s"),
+        per_point("wall_w"),
+        None if es is None else float(es),
+    )
 
 
 def read_rotating_disk(path: str | Path) -> Clip:
-    """The recording of a disk in rigid rotation (variable ``I`` of the .mat file, H x W x T) as a clip.
+    """B-mode recording of a disk in rigid rotation, from the examples of PyMUST: every strain in it is zero.
+
+    Parameters
+    ----------
+    path : path
+        ``bmode_PWI_disk.mat``, or the folder that holds it.
 
     Raises
     ------
     DatasetError
-        When the file cannot be read.
+        When the file is missing or damaged, or has no variable ``I`` (H, W, T).
     """
+    file = Path(path) / DISK_FILE if Path(path).is_dir() else Path(path)
+    if not file.is_file():
+        raise DatasetError(f"{file} does not exist; it comes with the examples of PyMUST")
     try:
-        images = loadmat(path)["I"]
-    except (OSError, KeyError, ValueError, NotImplementedError) as error:
-        raise DatasetError(f"{path}: not the recording of the rotating disk ({error})") from None
-    frames = np.ascontiguousarray(images.transpose(2, 0, 1))
-    if frames.dtype != np.uint8:
-        low, high = float(frames.min()), float(frames.max())
-        frames = np.round(255 * (frames.astype(np.float64) - low) / (high - low)).astype(np.uint8)
-    return Clip(frames, np.arange(len(frames)) / _NOMINAL_FPS, source=Source(Path(path).name, "mat"))
+        images = scipy.io.loadmat(file, variable_names=["I"]).get("I")
+    except (OSError, ValueError, TypeError, NotImplementedError, scipy.io.matlab.MatReadError):
+        raise DatasetError(f"{file} is not a readable MATLAB file; copy it again") from None
+    if images is None or images.ndim != 3 or images.dtype != np.uint8:
+        raise DatasetError(f"{file} has no variable I with uint8 images (rows, columns, frames)")
+    frames = np.ascontiguousarray(np.moveaxis(images, -1, 0))
+    times, origin = _nominal_times(len(frames))
+    return Clip(frames, times, source=Source(file.name, "matlab", times_origin=origin))
+
+
+def _nominal_times(count: int) -> tuple[NDArray[np.float64], str]:
+    """Times for a file that states none: its frames spread over one second."""
+    return np.arange(count) / max(count, 1), "nominal (the file states none)"

@@ -44,7 +44,7 @@ class SegmentationReport:
         """
         groups: list[tuple[str, pd.DataFrame]] = [("all", self.cases)]
         groups += [(str(phase), rows) for phase, rows in self.cases.groupby("phase", sort=True)]
-        groups += [(f"quality {q}", rows) for q, rows in self.cases.groupby("quality", sort=True) if q]
+        groups += [(f"quality {q!s}", rows) for q, rows in self.cases.groupby("quality", sort=True) if q]
         rows = []
         for group, cases in groups:
             for name, of_class in cases.groupby("class", sort=False):
@@ -121,6 +121,6 @@ def agreement(
 
 def _plain(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [
-        {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in row.items()}
+        {str(key): None if isinstance(value, float) and math.isnan(value) else value for key, value in row.items()}
         for row in table.to_dict("records")
     ]

@@ -1,15 +1,13 @@
-"""How well a tracker follows true points, after TAP-Vid (Doersch et al. 2022, arXiv 2211.03726).
+"""How well a tracker follows points whose true motion is known.
 
-Positions are compared at a frame size of 256 x 256 px; the query frame is left out. ``share_k`` is the part of truly
-visible points within k px, ``share`` its average over 1, 2, 4, 8, 16; ``average_jaccard`` and
-``occlusion_accuracy`` use the predicted visibility; ``median_error`` is in px at 256, ``error_mm`` the mean in mm on the
-native grid; ``gls_error`` is the absolute difference in strain points of the mid-wall line at the frame where the
-true line is shortest, without smoothing or drift compensation.
+Definitions stand in docs/architecture.md; the formulas in :mod:`echomotion.evaluation.metrics_tracking`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,134 +16,158 @@ from numpy.typing import NDArray
 
 from echomotion.core import DataError, Tracks
 from echomotion.datasets.tracking import TrackingCase
-from echomotion.measure.lengths import line_strain
+from echomotion.evaluation import metrics_tracking as metrics
 from echomotion.models.base import Progress, Tracker
+from echomotion.models.registry import create_tracker
 
-THRESHOLDS = (1, 2, 4, 8, 16)
-_SIDE = 256
 QUERY_MODES = ("first", "strided")
-_STRIDE = 5
+# TAP-Vid's distance between the query frames of the strided mode.
+STRIDE = 5
+# Confidence claims an error under this many px at 256 px.
+CONFIDENT_PX = 2
+
+_COUNTS = ("points", "frames")
 
 
 @dataclass(frozen=True)
 class TrackingReport:
-    """Results of one tracker: one row per clip, and the mean over clips as the last row."""
+    """Results of one tracker.
 
+    Attributes
+    ----------
+    tracker, query_mode : str
+    rows : list of dict
+        One per clip: ``clip, points, frames, average_jaccard, share_within, within_1_px`` to ``within_16_px,
+        occlusion_accuracy, median_error_px, median_error_mm, gls_error, calibration_error, seconds``. NaN where
+        a clip lacks what a figure needs.
+    """
+
+    tracker: str
     query_mode: str
     rows: list[dict[str, Any]]
 
     @property
-    def summary(self) -> dict[str, Any]:
-        """The mean over clips."""
-        return self.rows[-1]
+    def summary(self) -> dict[str, float]:
+        """Mean over clips of every figure, clips without it left out; NaN where none has it."""
+        names = [name for name in self.rows[0] if name not in ("clip", *_COUNTS)] if self.rows else []
+        out: dict[str, float] = {"clips": len(self.rows)}
+        for name in names:
+            known = [row[name] for row in self.rows if not math.isnan(row[name])]
+            out[name] = float(np.mean(known)) if known else math.nan
+        return out
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; NaN becomes None."""
-        plain = [{k: None if isinstance(v, float) and np.isnan(v) else v for k, v in row.items()} for row in self.rows]
-        return {"query_mode": self.query_mode, "clips": plain[:-1], "mean": plain[-1]}
+        """Plain values for JSON; NaN and infinity become None."""
+        return {
+            "tracker": self.tracker,
+            "query_mode": self.query_mode,
+            "summary": _plain(self.summary),
+            "clips": [_plain(row) for row in self.rows],
+        }
+
+    def to_table(self) -> list[dict[str, Any]]:
+        """The rows, and the mean over clips as a last one."""
+        counts = {name: sum(row[name] for row in self.rows) for name in _COUNTS}
+        mean = {name: value for name, value in self.summary.items() if name != "clips"}
+        return [*self.rows, {"clip": "mean", **counts, **mean}]
 
 
 def evaluate_tracking(
-    tracker: Tracker,
-    cases: Sequence[TrackingCase],
+    tracker: Tracker | str,
+    cases: Iterable[TrackingCase],
     *,
     query_mode: str = "first",
     progress: Progress | None = None,
 ) -> TrackingReport:
-    """Track every clip and compare.
+    """Track the points of every case and compare with the truth.
 
     Parameters
     ----------
-    tracker : Tracker
-    cases : sequence of TrackingCase
+    tracker : Tracker or str
+        A tracker or the name of one.
+    cases : iterable of TrackingCase
     query_mode : {"first", "strided"}
-        Queries on the first frame, or on every fifth frame.
+        ``first``: each point is asked for where it is first seen, later frames count. ``strided``: on every fifth
+        frame where it is seen, all other frames count, before and after; no strain error then.
     progress : callable, optional
+        Called with (done, total) clips.
 
     Raises
     ------
     DataError
-        When the query mode is unknown.
+        On an unknown query mode.
+    ModelError
+        When there is no tracker of that name.
     """
     if query_mode not in QUERY_MODES:
-        raise DataError(f"unknown query mode {query_mode!r}; there are {', '.join(QUERY_MODES)}")
+        raise DataError(f"unknown query mode {query_mode!r}; known are {', '.join(QUERY_MODES)}")
+    model = create_tracker(tracker) if isinstance(tracker, str) else tracker
+    cases = list(cases)
     rows = []
     for done, case in enumerate(cases, start=1):
-        starts = range(0, case.clip.n_frames, _STRIDE) if query_mode == "strided" else range(1)
-        parts = [_evaluate(tracker, case, start) for start in starts]
-        row: dict[str, Any] = {"clip": case.name, "points": len(case.xy)}
-        row |= {name: float(np.nanmean([part[name] for part in parts])) for name in parts[0]}
-        rows.append(row)
+        queries, point = _queries(case, query_mode)
+        start = time.perf_counter()
+        tracks = model.track(case.clip, queries)
+        seconds = time.perf_counter() - start
+        rows.append({**score(tracks, case, point, query_mode), "seconds": seconds})
         if progress is not None:
             progress(done, len(cases))
-    names = [name for name in rows[0] if name not in ("clip", "points")]
-    mean: dict[str, Any] = {"clip": "mean", "points": sum(row["points"] for row in rows)}
-    mean |= {name: float(np.mean([row[name] for row in rows])) for name in names}
-    return TrackingReport(query_mode, [*rows, mean])
+    return TrackingReport(model.name, query_mode, rows)
 
 
-def _evaluate(tracker: Tracker, case: TrackingCase, start: int) -> dict[str, float]:
-    seen = np.flatnonzero(case.visible[:, start])
-    queries = np.column_stack([np.full(len(seen), start), case.xy[seen, start]])
-    tracks = tracker.track(case.clip, queries)
-    figures = track_figures(tracks, case.xy[seen], case.visible[seen], case.clip.shape, case.clip.spacing_mm)
-    figures["gls_error"] = float("nan")
-    if start == 0 and len(case.mid_wall) > 2 and len(seen) == len(case.xy):
-        figures["gls_error"] = gls_error(tracks.xy[case.mid_wall], case.xy[case.mid_wall], case.clip.spacing_mm)
-    return figures
-
-
-def track_figures(
-    tracks: Tracks,
-    true_xy: NDArray[np.float64],
-    true_visible: NDArray[np.bool_],
-    shape: tuple[int, int],
-    spacing_mm: tuple[float, float] | None = None,
-) -> dict[str, float]:
-    """Figures of one clip; see the module for their definitions.
+def score(tracks: Tracks, case: TrackingCase, point: NDArray[np.int64], query_mode: str = "first") -> dict[str, Any]:
+    """One row of the report: tracks against the truth.
 
     Parameters
     ----------
     tracks : Tracks
-        N tracks in native pixels.
-    true_xy : float (N, T, 2), true_visible : bool (N, T)
-    shape : (int, int)
-        Rows and columns of the native frame.
-    spacing_mm : (float, float), optional
+        M trajectories.
+    case : TrackingCase
+    point : int (M,)
+        The point of the case that each trajectory follows.
+    query_mode : {"first", "strided"}
     """
-    counted = np.ones(true_visible.shape, bool)
-    counted[np.arange(len(counted)), tracks.queries[:, 0].astype(int)] = False
-    off = tracks.xy - true_xy
-    scaled = np.hypot(off[..., 0] * _SIDE / shape[1], off[..., 1] * _SIDE / shape[0])[counted]
-    visible, predicted = true_visible[counted], tracks.visible[counted]
-    figures: dict[str, float] = {}
-    jaccard = []
-    for limit in THRESHOLDS:
-        near = scaled < limit
-        figures[f"share_{limit}"] = _share(near & visible, visible)
-        hits = np.count_nonzero(near & visible & predicted)
-        false = np.count_nonzero(predicted & ~(near & visible))
-        jaccard.append(hits / max(1, np.count_nonzero(visible) + false))
-    figures["share"] = float(np.mean([figures[f"share_{limit}"] for limit in THRESHOLDS]))
-    figures["average_jaccard"] = float(np.mean(jaccard))
-    figures["occlusion_accuracy"] = float(np.mean(predicted == visible)) if visible.size else float("nan")
-    figures["median_error"] = float(np.median(scaled[visible])) if visible.any() else float("nan")
-    figures["error_mm"] = float("nan")
-    if spacing_mm is not None and visible.any():
-        in_mm = np.hypot(off[..., 0] * spacing_mm[1], off[..., 1] * spacing_mm[0])[counted]
-        figures["error_mm"] = float(in_mm[visible].mean())
-    return figures
+    true, visible = case.xy[point], case.visible[point]
+    step = np.arange(case.clip.n_frames)[None] - tracks.queries[:, :1]
+    evaluated = step > 0 if query_mode == "first" else step != 0
+    errors = metrics.errors_px(tracks.xy, true, case.clip.shape)
+    within = metrics.shares_within(errors, visible, evaluated)
+    seen = visible & evaluated
+    spacing = case.clip.spacing_mm
+    gls, line = math.nan, case.line()
+    if query_mode == "first" and len(line) > 1 and visible[line].all():
+        ed_frame = int(tracks.queries[line, 0].min())
+        gls = metrics.gls_error(tracks.xy[line], true[line], ed_frame, spacing)
+    return {
+        "clip": case.name,
+        "points": len(tracks.queries),
+        "frames": case.clip.n_frames,
+        "average_jaccard": _mean(metrics.jaccards(errors, visible, tracks.visible, evaluated)),
+        "share_within": _mean(within),
+        **{f"within_{px}_px": share for px, share in within.items()},
+        "occlusion_accuracy": metrics.occlusion_accuracy(visible, tracks.visible, evaluated),
+        "median_error_px": metrics.median_error(errors, visible, evaluated),
+        "median_error_mm": math.nan
+        if spacing is None
+        else metrics.median_error(metrics.errors_mm(tracks.xy, true, spacing), visible, evaluated),
+        "gls_error": gls,
+        "calibration_error": metrics.calibration_error(tracks.confidence[seen], errors[seen] < CONFIDENT_PX),
+    }
 
 
-def gls_error(
-    line: NDArray[np.floating], true_line: NDArray[np.floating], spacing_mm: tuple[float, float] | None
-) -> float:
-    """Absolute difference in strain points of two lines (M, T, 2) where the true one is shortest."""
-    true = line_strain(true_line, 0, spacing_mm)
-    shortest = int(np.argmin(true))
-    return float(abs(line_strain(line, 0, spacing_mm)[shortest] - true[shortest]))
+def _queries(case: TrackingCase, query_mode: str) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Queries (M, 3), and the point that each asks for."""
+    if query_mode == "first":
+        return case.queries, np.arange(len(case.xy))
+    frames = np.zeros(case.clip.n_frames, dtype=bool)
+    frames[::STRIDE] = True
+    point, frame = np.nonzero(case.visible & frames)
+    return np.column_stack([frame, case.xy[point, frame]]), point
 
 
-def _share(part: NDArray[np.bool_], whole: NDArray[np.bool_]) -> float:
-    count = np.count_nonzero(whole)
-    return np.count_nonzero(part) / count if count else float("nan")
+def _mean(figures: dict[int, float]) -> float:
+    return float(np.mean(list(figures.values())))
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in row.items()}

@@ -113,9 +113,7 @@ def _doubts(bounds: Bounds, spacing_mm: tuple[float, float], frames: NDArray[np.
     return ("the fan in the pixels reaches beyond the region that states the pixel size; check lengths",)
 
 
-def _inferred(
-    bounds: Bounds, spacing_mm: tuple[float, float], frames: NDArray[np.uint8]
-) -> Calibration:
+def _inferred(bounds: Bounds, spacing_mm: tuple[float, float], frames: NDArray[np.uint8]) -> Calibration:
     rows, columns = frames.shape[1:]
     why = f"the region reaches beyond the picture of {columns} x {rows} px"
     sector = find_sector(frames, pixel_aspect=spacing_mm[0] / spacing_mm[1])

@@ -132,11 +132,14 @@ def _frames(dataset: Any, name: str, grey: GreyMaker) -> NDArray[np.uint8]:
                 frame = 255 - frame
             frames.append(grey(np.ascontiguousarray(frame)))
     except _BROKEN as error:
-        raise ClipError(f"{name}: frame {len(frames)} cannot be decoded ({_short(error)}); the file may be truncated, "
-                        "copy it again") from None
+        raise ClipError(
+            f"{name}: frame {len(frames)} cannot be decoded ({_short(error)}); the file may be truncated, copy it again"
+        ) from None
     if len(frames) != declared:
-        raise ClipError(f"{name}: {declared} frames are declared but {len(frames)} can be read; the file is truncated, "
-                        "copy it again")
+        raise ClipError(
+            f"{name}: {declared} frames are declared but {len(frames)} can be read; the file is truncated, "
+            "copy it again"
+        )
     return np.stack(frames)
 
 

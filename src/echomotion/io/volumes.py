@@ -159,8 +159,9 @@ def _checked_header(path: Path, name: str) -> tuple[float, float]:
         data = header["ElementDataFile"]
         column, row = spacing[:2]
     except (KeyError, ValueError):
-        raise ClipError(f"{name}: not a MetaImage header with DimSize, ElementSpacing, ElementDataFile; export it "
-                        "again") from None
+        raise ClipError(
+            f"{name}: not a MetaImage header with DimSize, ElementSpacing, ElementDataFile; export it again"
+        ) from None
     if len(size) not in (2, 3) or header.get("ElementNumberOfChannels", "1") != "1":
         raise ClipError(f"{name}: an image of {len(size)} axes or several channels is no grey cine; save (x, y, t)")
     if not (row > 0 and column > 0):

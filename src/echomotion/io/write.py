@@ -198,9 +198,10 @@ def write_video(path: str | Path, frames: Iterable[NDArray[np.uint8]], fps: floa
     OutputError
         When there are no frames.
     """
-    with atomic_path(path) as partial, av.open(
-        str(partial), "w", format="mp4", options={"movflags": "faststart"}
-    ) as container:
+    with (
+        atomic_path(path) as partial,
+        av.open(str(partial), "w", format="mp4", options={"movflags": "faststart"}) as container,
+    ):
         stream = None
         for frame in frames:
             rows, columns = frame.shape[0] // 2 * 2, frame.shape[1] // 2 * 2

@@ -19,7 +19,7 @@ KINDS = ("tracker", "segmenter")
 _MODULES = (
     "echomotion.models.trackers.lucas_kanade",
     "echomotion.models.trackers.block_matching",
-    "echomotion.models.trackers.template_matching",
+    "echomotion.models.trackers.multilag_matching",
     "echomotion.models.segmenters.unet",
 )
 

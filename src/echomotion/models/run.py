@@ -11,7 +11,7 @@ from echomotion.core.tracks import checked_queries
 from echomotion.models.base import Progress
 from echomotion.models.registry import create_segmenter, create_tracker
 
-DEFAULT_TRACKER = "template_matching"
+DEFAULT_TRACKER = "multilag_matching"
 DEFAULT_SEGMENTER = "unet"
 
 

@@ -62,8 +62,10 @@ class Weights:
         path = self.folder / TENSORS
         found = hashlib.sha256(path.read_bytes()).hexdigest()
         if found != self.sha256:
-            raise ModelError(f"{path.name} of {self.card['model']} has hash {found[:12]}, its card says "
-                             f"{self.sha256[:12]}: the file is damaged, install it again")
+            raise ModelError(
+                f"{path.name} of {self.card['model']} has hash {found[:12]}, its card says "
+                f"{self.sha256[:12]}: the file is damaged, install it again"
+            )
         state = {name: tensor.float() for name, tensor in load_file(path).items()}
         try:
             module.load_state_dict(state, strict=True)
@@ -145,6 +147,8 @@ def save_weights(folder: str | Path, module: torch.nn.Module, card: dict[str, An
         "sha256": hashlib.sha256(partial.read_bytes()).hexdigest(),
         "parameters": sum(p.numel() for p in module.parameters()),
     }
+    # The library makes files that only their owner can read.
+    partial.chmod(0o644)
     partial.replace(path / TENSORS)
     text = path / f".{CARD}.part"
     text.write_text(json.dumps(full, indent=2) + "\n")

@@ -1,163 +1,227 @@
-"""``report.html``: one self-contained page to judge an analysis by. No script, nothing loaded from elsewhere."""
+"""The page ``report.html``: one file with pictures, curves, numbers and where they came from."""
 
 from __future__ import annotations
 
 import base64
-import html
-from importlib.resources import files
+from importlib import resources
 from pathlib import Path
 from string import Template
 
 import cv2
-import numpy as np
 
-from echomotion.analysis import Analysis, describe_clip
-from echomotion.core import Clip, Measurement, Phases, Status
+from echomotion.analysis import LAYERS, Analysis
+from echomotion.core import Measurement, Status, View
 from echomotion.io.write import atomic_path
-from echomotion.report.curves import size_svg, strain_svg
-from echomotion.report.overlay import Scene
-from echomotion.report.style import STATUS_WORDS, in_words, value_words
-from echomotion.version import __version__
+from echomotion.report.curves import STRAIN, has_values, segment_curves, size_svg, strain_svg
+from echomotion.report.html import bullets, definitions, line_sample, status_badge, text, value_cell
+from echomotion.report.page_table import measurement_table, method_list, origin
+from echomotion.report.picture import draw_frame, fit, region_of_interest
+from echomotion.report.style import ATRIUM, ENDOCARDIUM, EPICARDIUM, segment_colours, segment_dashes
+from echomotion.report.words import (
+    PHASE_SOURCES,
+    SHORT,
+    find,
+    headline_rows,
+    in_words,
+    number,
+    phase_times,
+    pixel_size,
+    plain_name,
+    unit_sign,
+)
 
-_HEADLINES = ("ejection_fraction", "global_longitudinal_strain", "end_diastolic_volume", "end_systolic_volume")
-_FRAME_HEIGHT = 440
+_CARDS = ("ejection_fraction", "global_longitudinal_strain", "end_diastolic_volume", "end_systolic_volume")
+# Largest size of a key frame in pixels: sharp on a phone, small in the file.
+_PICTURE = (640, 640)
+# Wider pictures stand two in a row, others four.
+_WIDE = 1.15
+_LONG = 7
+
+
+def report_page(analysis: Analysis) -> str:
+    """The page as text.
+
+    Returns
+    -------
+    str
+        HTML that needs no other file, no network and no script.
+    """
+    folder = resources.files("echomotion.report") / "templates"
+    template = Template((folder / "page.html").read_text(encoding="utf-8"))
+    sections = (
+        _header(analysis),
+        _warnings(analysis),
+        _cards(analysis),
+        _key_frames(analysis),
+        _curves(analysis),
+        _section("All measurements", measurement_table(analysis)),
+        _section("How each number was made", method_list(analysis)),
+        _section("What made them", origin(analysis)),
+    )
+    return template.substitute(
+        title=text(f"{analysis.clip.source.name} – echomotion"),
+        style=(folder / "page.css").read_text(encoding="utf-8"),
+        body="\n".join(part for part in sections if part),
+    )
 
 
 def write_page(path: str | Path, analysis: Analysis) -> None:
-    """Write the page of an analysis."""
+    """Write ``report.html``."""
     with atomic_path(path) as partial:
-        partial.write_text(page(analysis), encoding="utf-8")
+        partial.write_text(report_page(analysis), encoding="utf-8")
 
 
-def page(analysis: Analysis) -> str:
-    """The page as text."""
-    template = Template((files("echomotion.report") / "templates" / "page.html").read_text(encoding="utf-8"))
-    return template.substitute(
-        title=_text(analysis.clip.source.name),
-        facts=_facts(analysis),
-        numbers="".join(_number(analysis[name]) for name in _HEADLINES),
-        warnings=_warnings(analysis.warnings),
-        frames="".join(_key_frame(analysis, t, name) for t, name in key_frames(analysis.clip, analysis.phases)),
-        curves=_curves(analysis),
-        rows="".join(_row(m) for m in analysis.measurements),
-        methods=_methods(analysis.measurements),
-        provenance=_provenance(analysis),
-        version=_text(__version__),
+def _section(title: str, body: str, kind: str = "") -> str:
+    attribute = f' class="{kind}"' if kind else ""
+    return f"<section{attribute}><h2>{title}</h2>{body}</section>"
+
+
+def _header(analysis: Analysis) -> str:
+    clip, source = analysis.clip, analysis.clip.source
+
+    def fact(value: str, small: str = "") -> str:
+        return text(value) + (f"<small>{text(small)}</small>" if small else "")
+
+    view = "not stated" if clip.view is View.UNKNOWN else str(clip.view)
+    view_origin = "" if source.view_origin == "none" else f"from {source.view_origin}"
+    size, size_origin = pixel_size(clip)
+    rows, columns = clip.shape
+    rate = f"{1 / clip.frame_interval_s:.1f} per s" if clip.n_frames > 1 else "–"
+    facts = [
+        ("View", fact(view, view_origin)),
+        ("Frames", fact(str(clip.n_frames), f"{columns} x {rows} px")),
+        ("Duration", fact(f"{clip.times_s[-1] - clip.times_s[0]:.2f} s")),
+        ("Frame rate", fact(rate, f"from {source.times_origin}")),
+        ("Pixel size", fact(size, f"from {size_origin}" if size_origin else "")),
+        ("Heart phases", fact(*_phases(analysis))),
+    ]
+    return (
+        f'<header><p class="eyebrow">echomotion · echocardiography report</p><h1>{text(source.name)}</h1>'
+        f"{definitions(facts, 'facts')}</header>"
     )
 
 
-def key_frames(clip: Clip, phases: Phases) -> list[tuple[int, str]]:
-    """Four frames to look at, in the order of the beat, with their names; evenly spread where there is no beat."""
-    last = clip.n_frames - 1
+def _phases(analysis: Analysis) -> tuple[str, str]:
+    phases = analysis.phases
     if not phases.beats:
-        return [(int(t), f"{clip.times_s[int(t)]:.2f} s") for t in np.linspace(0, last, 4).round()]
-    beat = phases.beats[0]
-    ed, es = clip.frame_at(beat.ed_s), clip.frame_at(beat.es_s)
-    middle = (ed + es) // 2
-    if es < ed:
-        chosen = [(es, "end-systole"), (middle, "filling"), (ed, "end-diastole"), ((ed + last) // 2, "next systole")]
-    else:
-        end = last if beat.next_ed_s is None else clip.frame_at(beat.next_ed_s)
-        chosen = [(ed, "end-diastole"), (middle, "systole"), (es, "end-systole"), ((es + end) // 2, "diastole")]
-    return [(t, f"{name}, {clip.times_s[t]:.2f} s, frame {t}") for t, name in chosen]
+        return "none found", ""
+    count = len(phases.beats)
+    source = PHASE_SOURCES.get(phases.source, phases.source)
+    return f"{count} beat{'s' if count > 1 else ''}", f"from {source}, confidence {phases.confidence:.2f}"
 
 
-def _text(value: object) -> str:
-    return html.escape(str(value))
-
-
-def _facts(analysis: Analysis) -> str:
-    facts = describe_clip(analysis.clip)
-    pixel = f"{facts['pixel_mm']} mm, {facts['pixel_size_from']}" if facts["pixel_mm"] else "unknown (not calibrated)"
-    items = {
-        "View": facts["view"],
-        "Frames": facts["frames"],
-        "Duration": f"{facts['duration_s']} s",
-        "Frame rate": f"{facts['frame_rate_hz']} per second, {facts['times_from']}",
-        "Pixel": pixel,
-    }
-    for k, beat in enumerate(analysis.phases.beats):
-        name = "Phases" if len(analysis.phases.beats) == 1 else f"Beat {k + 1}"
-        items[name] = f"ED {beat.ed_s:.3f} s, ES {beat.es_s:.3f} s ({analysis.phases.source})"
-    return "".join(f"<li>{_text(name)} <b>{_text(value)}</b></li>" for name, value in items.items())
-
-
-def _number(m: Measurement) -> str:
-    return (
-        f'<div class="number"><div class="name">{_text(in_words(m.name))}</div>'
-        f'<div class="value">{_text(value_words(m))}</div>{_status(m)}</div>'
-    )
-
-
-def _status(m: Measurement) -> str:
-    reason = f": {m.reason}" if m.reason else ""
-    return f'<div class="status {m.status}">{_text(STATUS_WORDS[m.status] + reason)}</div>'
-
-
-def _warnings(warnings: tuple[str, ...]) -> str:
-    if not warnings:
+def _warnings(analysis: Analysis) -> str:
+    if not analysis.warnings:
         return ""
-    items = "".join(f"<li>{_text(w)}</li>" for w in warnings)
-    return f'<section class="warnings"><strong>Before you rely on this</strong><ul>{items}</ul></section>'
+    return f'<section class="warnings" role="note"><h2>Before you read on</h2>{bullets(analysis.warnings)}</section>'
 
 
-def _key_frame(analysis: Analysis, t: int, name: str) -> str:
-    image = Scene(analysis, _FRAME_HEIGHT).frame(t, trails=False)
-    done, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 88])
-    encoded = base64.b64encode(data.tobytes()).decode() if done else ""
+def _cards(analysis: Analysis) -> str:
+    rows = headline_rows(analysis.measurements)
+    return f'<div class="numbers">{"".join(_card(name, find(rows, name)) for name in _CARDS)}</div>'
+
+
+def _card(name: str, row: Measurement | None) -> str:
+    row = row or Measurement.missing(name, "", "it was not measured")
+    # Strain is read to a tenth; the others are not that sure.
+    shown = number(row.value, row.unit, decimals=1 if name.endswith("strain") else 0)
+    unit = f" <small>{text(unit_sign(row.unit))}</small>" if row.status is not Status.NOT_MEASURABLE else ""
+    reason = f'<p class="reason">{text(row.reason)}</p>' if row.reason else ""
+    long = " long" if len(shown) > _LONG else ""
     return (
-        f'<figure><img alt="{_text(name)}" src="data:image/jpeg;base64,{encoded}">'
-        f"<figcaption>{_text(name[0].upper() + name[1:])}</figcaption></figure>"
+        f'<div class="number"><h2><abbr title="{text(in_words(name))}">{SHORT[name]}</abbr>{text(in_words(name))}</h2>'
+        f'<p class="value{long}">{shown}{unit}</p>{status_badge(row.status)}{reason}</div>'
     )
+
+
+def key_times(analysis: Analysis) -> list[tuple[str, float]]:
+    """Names and times of the four key frames: of the first whole beat, else spread over the clip."""
+    times, beats = analysis.clip.times_s, analysis.phases.beats
+    first, last = float(times[0]), float(times[-1])
+    if not beats:
+        return [(f"Frame {analysis.clip.frame_at(t)}", t) for t in (first + (last - first) * k / 3 for k in range(4))]
+    beat = next((beat for beat in beats if beat.next_ed_s is not None), beats[0])
+    end = last if beat.next_ed_s is None else beat.next_ed_s
+    return [
+        ("End-diastole (ED)", beat.ed_s),
+        ("Mid-systole", (beat.ed_s + beat.es_s) / 2),
+        ("End-systole (ES)", beat.es_s),
+        ("Mid-diastole", (beat.es_s + max(end, beat.es_s)) / 2),
+    ]
+
+
+def _key_frames(analysis: Analysis) -> str:
+    geometry = fit(analysis.clip, _PICTURE, region_of_interest(analysis))
+    rows, columns = geometry.grid_shape
+    figures = []
+    for name, time in key_times(analysis):
+        frame = analysis.clip.frame_at(time)
+        picture = draw_frame(analysis, frame, geometry, trails=False)
+        data = base64.b64encode(cv2.imencode(".png", picture[..., ::-1])[1].tobytes()).decode("ascii")
+        when = f"{analysis.clip.times_s[frame]:.3f} s, frame {frame}"
+        figures.append(
+            f'<figure><img src="data:image/png;base64,{data}" width="{columns}" height="{rows}" '
+            f'alt="{text(name)}, {when}"><figcaption>{text(name)}<span>{when}</span></figcaption></figure>'
+        )
+    wide = " wide" if columns > _WIDE * rows else ""
+    return _section("Key frames", f'<div class="frames{wide}">{"".join(figures)}</div>{_picture_key(analysis)}')
+
+
+def _picture_key(analysis: Analysis) -> str:
+    items = []
+    if (analysis.masks.labels > 0).any():
+        for name, colour in (("Endocardium", ENDOCARDIUM), ("Epicardium", EPICARDIUM), ("Left atrium", ATRIUM)):
+            items.append(f"<li>{line_sample(colour)}{name}</li>")
+    if LAYERS[0] in analysis.tracks:
+        dot = '<svg viewBox="0 0 32 14" aria-hidden="true"><circle cx="16" cy="7" r="4" {}/></svg>'
+        layer = plain_name(LAYERS[0])
+        items.append(f"<li>{dot.format('fill=#CCD3DA')}Tracked {layer} point, in the colour of its segment</li>")
+        items.append(f"<li>{dot.format('fill=none stroke=#CCD3DA stroke-width=1.4')}Hidden or of low confidence</li>")
+    if not items:
+        return '<p class="note">No ventricle was found, so the frames are shown as they are.</p>'
+    return f'<ul class="key">{"".join(items)}</ul>'
 
 
 def _curves(analysis: Analysis) -> str:
-    figures = []
-    if "longitudinal_strain" in analysis.curves:
-        figures.append(("Longitudinal strain", strain_svg(analysis)))
-    for key, words in (("cavity_area", "Cavity area"), ("volume", "Volume, single-plane disks")):
-        if np.isfinite(analysis.curves[key].values).any():
-            figures.append((words, size_svg(analysis, key)))
-    if not figures:
-        return '<p class="soft">No curve could be measured.</p>'
-    return "".join(f"<figure>{svg}<figcaption>{_text(words)}</figcaption></figure>" for words, svg in figures)
-
-
-def _row(m: Measurement) -> str:
-    where = [in_words(part) for part in (m.segment, m.layer) if part]
-    if m.beat is not None:
-        where.append(f"beat {m.beat + 1}")
-    cells = [
-        f"<td>{_text(in_words(m.name))}</td>",
-        f"<td>{_text(', '.join(where))}</td>",
-        f'<td class="value">{_text(value_words(m))}</td>',
-        f"<td>{_status(m)}</td>",
-        f'<td class="nowrap">{_text(", ".join(map(str, m.frames)))}</td>',
-    ]
-    return f"<tr>{''.join(cells)}</tr>"
-
-
-def _methods(measurements: tuple[Measurement, ...]) -> str:
-    made: dict[str, list[str]] = {}
-    for m in measurements:
-        if m.method and m.status is not Status.NOT_MEASURABLE and m.method not in made.setdefault(m.name, []):
-            made[m.name].append(m.method)
-    if not any(made.values()):
-        return "<dt>–</dt><dd>Nothing could be measured; the table says why.</dd>"
-    return "".join(
-        f"<dt>{_text(in_words(name))}</dt><dd>{'<br>'.join(map(_text, methods))}</dd>"
-        for name, methods in made.items()
-        if methods
+    if has_values(analysis, STRAIN):
+        strain = strain_svg(analysis, legend=False) + _segments(analysis)
+    else:
+        reason = _reason(analysis, "global_longitudinal_strain")
+        strain = f"<p>There is no strain curve: {text(reason)}.</p>"
+    if has_values(analysis, "cavity_area") or has_values(analysis, "volume"):
+        size = size_svg(analysis)
+    else:
+        size = f"<p>There is no curve: {text(_reason(analysis, 'end_diastolic_volume'))}.</p>"
+    note = ""
+    if phase_times(analysis)[0]:
+        note = '<p class="note">Dotted lines mark end-diastole (ED), solid lines end-systole (ES).</p>'
+    return (
+        f'<section class="curves"><div><h2>Longitudinal strain, {plain_name(LAYERS[0])}</h2>{strain}</div>'
+        f"<div><h2>Volume and area of the cavity</h2>{size}{note}</div></section>"
     )
 
 
-def _provenance(analysis: Analysis) -> str:
-    known = analysis.provenance
-    items = [("echomotion", known.get("echomotion", "")), ("Python", known.get("python", ""))]
-    items += [("Packages", ", ".join(f"{k} {v}" for k, v in known.get("packages", {}).items()))]
-    for model in known.get("models", []):
-        tag = f"{model['weights']}, sha256 {model['sha256'][:16]}" if model["sha256"] else "no weights needed"
-        items.append((model["kind"].capitalize(), f"{model['name']} ({tag}), {model['licence']}"))
-    items += [("Options", ", ".join(f"{k} = {v}" for k, v in known.get("options", {}).items() if v is not None))]
-    items += [(f"Input {k.replace('_', ' ')}", v) for k, v in known.get("input", {}).items() if v]
-    return "".join(f"<dt>{_text(name)}</dt><dd>{_text(value)}</dd>" for name, value in items)
+def _reason(analysis: Analysis, name: str) -> str:
+    row = find(headline_rows(analysis.measurements), name)
+    return (row.reason if row else "").rstrip(".") or "it was not measured"
+
+
+def _segments(analysis: Analysis) -> str:
+    """Key to the strain curves, with the end-systolic strain of each."""
+    names = list(segment_curves(analysis))
+    colours, dashes = segment_colours(names), segment_dashes(names)
+    rows = headline_rows(analysis.measurements)
+    whole = find(rows, "global_longitudinal_strain")
+    by_segment = {row.segment: row for row in rows if row.name == STRAIN}
+    lines = [("whole", line_sample("var(--ink)", width=3.5), "Whole wall (GLS)", whole)]
+    lines += [("", line_sample(colours[n], dashes[n]), plain_name(n).capitalize(), by_segment.get(n)) for n in names]
+    body = ""
+    for kind, sample, label, row in lines:
+        value = value_cell(row) if row else "–"
+        badge = status_badge(row.status) if row else ""
+        body += (
+            f'<tr class="{kind}"><td class="line">{sample}</td><th scope="row">{text(label)}</th>'
+            f'<td class="num">{value}</td><td>{badge}</td></tr>'
+        )
+    caption = "End-systolic strain" + (", mean of beats" if len(analysis.phases.beats) > 1 else "")
+    return f'<table class="segments"><caption class="label">{caption}</caption><tbody>{body}</tbody></table>'

@@ -1,58 +1,66 @@
-"""All results of an analysis in one folder, which appears whole or not at all."""
+"""All results of an analysis in one folder, complete or not there at all."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-import pandas as pd
+import numpy as np
 
-from echomotion.analysis import Analysis
-from echomotion.core import OutputError
+from echomotion.analysis import LAYERS, Analysis, describe_clip
+from echomotion.core import Layer, OutputError, Tracks
 from echomotion.io.write import write_json, write_masks, write_table, write_tracks
 from echomotion.report.overlay import write_overlay
 from echomotion.report.page import write_page
 from echomotion.report.tables import measurement_table
 
+# Tracks of the first layer have the plain name, those of the others carry their layer's.
+_TRACKS = {layer: "tracks.npz" if layer == LAYERS[0] else f"tracks_{layer}.npz" for layer in Layer}
 RESULTS = (
     "overlay.mp4",
     "report.html",
     "measurements.csv",
     "measurements.json",
-    "tracks.npz",
-    "tracks_endocardial.npz",
-    "curves.csv",
     "masks.nii.gz",
     "provenance.json",
+    *_TRACKS.values(),
 )
 
 
 def check_folder(folder: str | Path, *, overwrite: bool) -> None:
-    """Refuse a folder that holds earlier results, or cannot be one, before any work is done.
+    """Refuse an output folder before any work is done.
 
     Raises
     ------
     OutputError
+        When it is a file, or holds earlier results and `overwrite` is not given.
     """
     path = Path(folder)
     if path.exists() and not path.is_dir():
-        raise OutputError(f"{path}: a file of that name exists; name a folder")
-    if any((path / name).exists() for name in RESULTS) and not overwrite:
-        raise OutputError(f"{path}: the folder holds earlier results; choose another or give --overwrite")
+        raise OutputError(f"{path}: this is a file; name a folder for the results")
+    if overwrite or not path.is_dir():
+        return
+    earlier = [name for name in RESULTS if (path / name).exists()]
+    if earlier:
+        raise OutputError(f"{path}: the folder holds earlier results ({earlier[0]}); give another or --overwrite")
 
 
 def save_analysis(analysis: Analysis, folder: str | Path, *, overwrite: bool = False) -> Path:
-    """Write pictures, curves, tables and the page.
+    """Write the video, the page, the tables, tracks, masks and provenance into a folder.
 
-    Everything is made in a hidden folder beside the target and moved when it is complete, so a run that is stopped
-    leaves nothing under a final name. Other files in the folder are left alone.
+    Everything is first made in a hidden folder of its own. A new folder then appears as a whole; in one that exists,
+    the new files take their places once all are complete. What else lies there is never touched.
 
     Parameters
     ----------
     analysis : Analysis
     folder : path
-        Made when absent.
+        Made where it does not exist.
     overwrite : bool
         Replace earlier results.
 
@@ -64,23 +72,17 @@ def save_analysis(analysis: Analysis, folder: str | Path, *, overwrite: bool = F
     Raises
     ------
     OutputError
-        When the folder holds earlier results and `overwrite` is off, or cannot be written to.
+        As :func:`check_folder`, or when nothing can be written there.
     """
-    path = Path(folder)
-    check_folder(path, overwrite=overwrite)
+    check_folder(folder, overwrite=overwrite)
+    target = Path(folder)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as name:
-            partial = Path(name)
+        with _workspace(target.absolute()) as partial:
             _write_all(analysis, partial)
-            path.mkdir(exist_ok=True)
-            for old in RESULTS:
-                (path / old).unlink(missing_ok=True)
-            for made in sorted(partial.iterdir()):
-                shutil.move(made, path / made.name)
+            _move(partial, target.absolute())
     except OSError as error:
-        raise OutputError(f"{path}: cannot write there ({error.strerror or error}); choose another folder") from None
-    return path
+        raise OutputError(f"{target}: cannot write there ({error.strerror}); choose another output folder") from None
+    return target
 
 
 def _write_all(analysis: Analysis, folder: Path) -> None:
@@ -88,18 +90,71 @@ def _write_all(analysis: Analysis, folder: Path) -> None:
     write_overlay(folder / "overlay.mp4", analysis)
     write_page(folder / "report.html", analysis)
     write_table(folder / "measurements.csv", measurement_table(analysis.measurements))
-    write_json(folder / "measurements.json", [m.as_dict() for m in analysis.measurements])
-    write_table(folder / "curves.csv", _curve_table(analysis))
-    for layer, tracks in analysis.tracks.items():
-        # The line that strain is reported from carries the plain name.
-        name = "tracks.npz" if layer == next(iter(analysis.tracks)) else f"tracks_{layer}.npz"
-        write_tracks(folder / name, tracks)
+    write_json(folder / "measurements.json", _values(analysis))
     write_masks(folder / "masks.nii.gz", analysis.masks, clip.spacing_mm, clip.times_s)
-    write_json(folder / "provenance.json", {**analysis.provenance, "warnings": list(analysis.warnings)})
+    write_json(folder / "provenance.json", analysis.provenance)
+    tracks = analysis.tracks or {str(LAYERS[0]): _no_tracks(clip.n_frames)}
+    for layer, found in tracks.items():
+        write_tracks(folder / _TRACKS[Layer(layer)], found)
 
 
-def _curve_table(analysis: Analysis) -> pd.DataFrame:
-    columns = {"time_s": analysis.clip.times_s}
-    for key, curve in analysis.curves.items():
-        columns[f"{key} ({curve.unit})"] = curve.values
-    return pd.DataFrame(columns)
+def _values(analysis: Analysis) -> dict[str, Any]:
+    """Numbers and curves with what is needed to read them; what is not known is null."""
+    phases = analysis.phases
+    return {
+        "clip": {"name": analysis.clip.source.name, **describe_clip(analysis.clip)},
+        "phases": {
+            "source": phases.source,
+            "confidence": phases.confidence,
+            "reason": phases.reason,
+            "beats": [{"ed_s": b.ed_s, "es_s": b.es_s, "next_ed_s": b.next_ed_s} for b in phases.beats],
+        },
+        "warnings": list(analysis.warnings),
+        "measurements": [row.as_dict() for row in analysis.measurements],
+        "curves": {
+            name: {
+                "unit": curve.unit,
+                "segment": curve.segment,
+                "times_s": curve.times_s.tolist(),
+                "values": [float(v) if np.isfinite(v) else None for v in curve.values],
+            }
+            for name, curve in analysis.curves.items()
+        },
+    }
+
+
+def _no_tracks(frames: int) -> Tracks:
+    """The file of a clip in which no wall was found: no points."""
+    grid = np.zeros((0, frames))
+    return Tracks(np.zeros((0, frames, 2), np.float32), grid.astype(bool), grid.astype(np.float32), np.zeros((0, 3)))
+
+
+@contextmanager
+def _workspace(target: Path) -> Iterator[Path]:
+    """A hidden folder to work in: inside the target where that exists (it may be a mount), else beside it."""
+    if target.is_dir():
+        place = target
+    else:
+        place = target.parent
+        place.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.partial-", dir=place))
+    try:
+        yield partial
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _move(partial: Path, target: Path) -> None:
+    if not target.exists():
+        # A folder made by mkdtemp is private; results get the usual permissions.
+        mask = os.umask(0)
+        os.umask(mask)
+        partial.chmod(0o777 & ~mask)
+        partial.rename(target)
+        return
+    made = {path.name for path in partial.iterdir()}
+    for name in sorted(made):
+        (partial / name).replace(target / name)
+    # Results of an earlier run that this one does not have would be taken for its own.
+    for name in set(RESULTS) - made:
+        (target / name).unlink(missing_ok=True)

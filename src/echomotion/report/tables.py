@@ -1,18 +1,35 @@
-"""Measurements as a table: for files, and for the terminal."""
+"""Results as tables: rows for files, and the table that the terminal shows."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
+from rich.markup import escape
 from rich.table import Table
 
-from echomotion.analysis import LAYERS, Analysis, describe_clip
-from echomotion.core import Measurement
-from echomotion.measure.beats import headline
-from echomotion.report.style import STATUS_WORDS, in_words, value_words
+from echomotion.analysis import Analysis
+from echomotion.core import Measurement, Status, View
+from echomotion.report.words import PHASE_SOURCES, SHORT, STATUSES, headline_rows, in_words, plain_name
 
-_BRIEF = (
+_COLUMNS = (
+    "name",
+    "segment",
+    "layer",
+    "beat",
+    "value",
+    "unit",
+    "status",
+    "reason",
+    "interval_low",
+    "interval_high",
+    "frames",
+    "view",
+    "method",
+)
+_SHOWN = (
     "end_diastolic_volume",
     "end_systolic_volume",
     "ejection_fraction",
@@ -20,44 +37,104 @@ _BRIEF = (
     "global_longitudinal_strain",
     "longitudinal_strain",
 )
+_STYLES = {Status.OK: "green", Status.LOW_CONFIDENCE: "yellow", Status.NOT_MEASURABLE: "dim"}
+
+
+def measurement_rows(measurements: Sequence[Measurement]) -> list[dict[str, Any]]:
+    """Measurements as flat rows of plain values.
+
+    Parameters
+    ----------
+    measurements : sequence of Measurement
+
+    Returns
+    -------
+    list of dict
+        ``value`` is None where not measurable; ``beat`` counts from 0 and is None for the mean over beats;
+        ``frames`` are joined by spaces.
+    """
+    rows = []
+    for measurement in measurements:
+        row = measurement.as_dict()
+        low, high = row.pop("interval") or (None, None)
+        row |= {"interval_low": low, "interval_high": high, "frames": " ".join(map(str, row["frames"]))}
+        rows.append({column: row[column] for column in _COLUMNS})
+    return rows
 
 
 def measurement_table(measurements: Sequence[Measurement]) -> pd.DataFrame:
-    """One row per measurement with every field; lists become text, missing values are empty."""
-    rows = [m.as_dict() for m in measurements]
-    table = pd.DataFrame(rows)
-    for column in ("frames", "interval"):
-        table[column] = [" ".join(map(str, value)) if value else "" for value in table[column]]
-    table["beat"] = table["beat"].astype("Int64")
-    return table
-
-
-def brief(analysis: Analysis) -> list[Measurement]:
-    """The measurements that a reader looks for first: means over beats, first layer only."""
-    rows = [m for m in headline(analysis.measurements) if m.layer in (None, str(LAYERS[0]))]
-    return [m for name in _BRIEF for m in rows if m.name == name]
+    """The rows of :func:`measurement_rows` as a table, ``beat`` as whole numbers."""
+    table = pd.DataFrame(measurement_rows(measurements), columns=list(_COLUMNS))
+    return table.astype({"beat": "Int64", "value": "float64", "interval_low": "float64", "interval_high": "float64"})
 
 
 def terminal_table(analysis: Analysis) -> Table:
-    """What the recording is, its phases, and the main numbers with unit and status."""
-    table = Table(title=analysis.clip.source.name, show_header=False, title_justify="left")
-    table.add_column(style="bold")
-    table.add_column(justify="right")
-    table.add_column(overflow="fold")
-    facts = describe_clip(analysis.clip)
-    table.add_row("View", str(analysis.clip.view), analysis.clip.source.view_origin)
-    table.add_row("Frames", str(facts["frames"]), f"{facts['frame_rate_hz']} per second ({facts['times_from']})")
-    table.add_row("Duration", f"{facts['duration_s']} s", "")
-    table.add_row("Pixel size", facts["pixel_mm"] or "unknown", facts["pixel_size_from"])
-    for k, beat in enumerate(analysis.phases.beats):
-        name = "ED and ES" if len(analysis.phases.beats) == 1 else f"ED and ES, beat {k + 1}"
-        sure = f"from {analysis.phases.source}, confidence {analysis.phases.confidence:.2f}"
-        table.add_row(name, f"{beat.ed_s:.3f} s, {beat.es_s:.3f} s", sure)
-    if not analysis.phases.beats:
-        table.add_row("ED and ES", "–", analysis.phases.reason)
+    """What the command line shows: facts of the clip, phases, volumes, strain, each with unit and status.
+
+    The reasons for low confidence and for missing numbers stand under the table.
+    """
+    notes: dict[str, int] = {}
+    table = Table(title=escape(analysis.clip.source.name), title_justify="left", caption_justify="left")
+    table.add_column("")
+    table.add_column("value", justify="right")
+    table.add_column("unit")
+    table.add_column("status")
+    _add_clip(table, analysis)
     table.add_section()
-    for m in brief(analysis):
-        name = in_words(m.name) if m.segment is None else f"  {in_words(m.segment)}"
-        status = STATUS_WORDS[m.status] + (f": {m.reason}" if m.reason else "")
-        table.add_row(name, value_words(m), status)
+    _add_phases(table, analysis)
+    table.add_section()
+    rows = headline_rows(analysis.measurements)
+    for name in _SHOWN:
+        for row in rows:
+            if row.name == name:
+                _add_measurement(table, row, notes)
+    if notes:
+        table.caption = "\n".join(f"({k}) {escape(reason)}" for reason, k in notes.items())
     return table
+
+
+def _add_clip(table: Table, analysis: Analysis) -> None:
+    clip, source = analysis.clip, analysis.clip.source
+    known = clip.view is not View.UNKNOWN
+    table.add_row("View", str(clip.view) if known else "-", "", _from(source.view_origin) if known else "not stated")
+    table.add_row("Frames", str(clip.n_frames), "", _from(source.times_origin))
+    table.add_row("Duration", f"{clip.times_s[-1] - clip.times_s[0]:.2f}", "s", _from(source.times_origin))
+    if clip.spacing_mm is None:
+        table.add_row("Pixel size", "-", "mm", "not calibrated")
+    else:
+        row, column = clip.spacing_mm
+        same = math.isclose(row, column, rel_tol=1e-3)
+        size = f"{row:.4g}" if same else f"{row:.4g} x {column:.4g}"
+        table.add_row("Pixel size", size, "mm", _from(source.spacing_origin))
+
+
+def _add_phases(table: Table, analysis: Analysis) -> None:
+    phases = analysis.phases
+    if not phases.beats:
+        for name in ("End-diastole", "End-systole"):
+            table.add_row(name, "-", "s", _status(Status.NOT_MEASURABLE))
+        return
+    several = len(phases.beats) > 1
+    source = f"from {PHASE_SOURCES.get(phases.source, phases.source)}, confidence {phases.confidence:.2f}"
+    for k, beat in enumerate(phases.beats, start=1):
+        which = f", beat {k}" if several else ""
+        table.add_row(f"End-diastole (ED){which}", f"{beat.ed_s:.3f}", "s", escape(source))
+        table.add_row(f"End-systole (ES){which}", f"{beat.es_s:.3f}", "s", escape(source))
+
+
+def _add_measurement(table: Table, row: Measurement, notes: dict[str, int]) -> None:
+    name = in_words(row.name) + (f" ({SHORT[row.name]})" if row.name in SHORT else "")
+    if row.segment:
+        name = f"  strain {plain_name(row.segment)}"
+    # Plain signs only: not every terminal knows a true minus.
+    value = f"{row.value:.1f}" if math.isfinite(row.value) else "-"
+    mark = f" ({notes.setdefault(row.reason, len(notes) + 1)})" if row.reason else ""
+    table.add_row(escape(name), value, row.unit, _status(row.status) + mark)
+
+
+def _status(status: Status) -> str:
+    return f"[{_STYLES[status]}]{STATUSES[status]}[/]"
+
+
+def _from(where: str) -> str:
+    return "" if where in ("", "none") else escape(f"from {where}")

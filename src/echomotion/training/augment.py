@@ -90,7 +90,7 @@ def random_grey(image: Image, rng: np.random.Generator) -> Image:
 
 
 def augment_frame(
-    image: NDArray[np.uint8], labels: Labels, size: int, rng: np.random.Generator
+    image: NDArray[np.uint8], labels: Labels, size: int, rng: np.random.Generator, *, plain: float = 0.25
 ) -> tuple[Image, Labels]:
     """All of the above in the order in which a machine makes a picture.
 
@@ -100,13 +100,14 @@ def augment_frame(
     size : int
         Side of the square training grid in pixels.
     rng : numpy.random.Generator
+    plain : float
+        Share of the frames that keep their own grey levels, which no simulation of a machine's settings replaces.
 
     Returns
     -------
     float32 (size, size) in 0..1, uint8 (size, size)
     """
     placed, placed_labels = random_placement(image, labels, size, rng)
-    # A share of the frames keeps its own grey levels, which no simulation of a machine's settings replaces.
-    if rng.random() < 0.25:
+    if rng.random() < plain:
         return placed, placed_labels
     return random_grey(random_fan(placed, rng), rng), placed_labels

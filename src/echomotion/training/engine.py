@@ -124,14 +124,16 @@ def fit(
         batch = task.batch(share, np.random.default_rng([schedule.seed, run.step]))
         loss = task.loss(network, tuple(tensor.to(fabric.device) for tensor in batch))
         if not torch.isfinite(loss):
-            raise DataError(f"the loss became {float(loss)} at step {run.step}; lower the learning rate and resume")
+            raise DataError(
+                f"the loss became {float(loss.detach())} at step {run.step}; lower the learning rate and resume"
+            )
         fabric.backward(loss)
         fabric.clip_gradients(network, optimiser, max_norm=schedule.clip_norm)
         optimiser.step()
         optimiser.zero_grad()
         run.step += 1
         _average(averaged, network, min(schedule.average, (1 + run.step) / (10 + run.step)))
-        run.losses.append(float(loss))
+        run.losses.append(float(loss.detach()))
         if run.step % schedule.validate_every == 0:
             run.record(task.validate(averaged))
             run.save()

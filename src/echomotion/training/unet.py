@@ -28,12 +28,15 @@ class UNetTraining:
     early_grid : int
         Side during the first `early_share` of the run: coarse frames are cheap, and teach the anatomy.
     early_share : float
+    late_share : float
+        Part of the run, at its end, in which more frames keep their own grey levels.
     batch : int
     """
 
     grid: int = 256
     early_grid: int = 192
     early_share: float = 0.6
+    late_share: float = 0.2
     batch: int = 8
 
 
@@ -41,7 +44,7 @@ class UNetTask:
     """Frames of CAMUS, augmented; Dice and cross-entropy; mean Dice of cavity and myocardium on held-out patients."""
 
     def __init__(self, data: str | Path, training: UNetTraining, config: UNetConfig) -> None:
-        self.network: nn.Module = UNet(config).to(memory_format=torch.channels_last)
+        self.network: nn.Module = UNet(config)
         self.training = training
         self.fit_frames = _frames(data, "fit", side=round(1.5 * training.grid))
         self.selection_frames = _frames(data, "selection", side=training.grid)
@@ -51,7 +54,11 @@ class UNetTask:
         """Images (B, 1, H, W) and labels (B, 1, H, W)."""
         size = self.training.early_grid if share < self.training.early_share else self.training.grid
         chosen = rng.choice(len(self.fit_frames), self.training.batch, replace=False)
-        pairs = [augment_frame(*self.fit_frames[i], size, rng) for i in chosen]
+        plain = 0.5 if share > 1 - self.training.late_share else 0.25
+        pairs = [
+            augment_frame(image, labels, size, rng, plain=plain)
+            for image, labels in (self.fit_frames[i] for i in chosen)
+        ]
         images = torch.from_numpy(np.stack([image for image, _ in pairs]))[:, None]
         labels = torch.from_numpy(np.stack([label for _, label in pairs]))[:, None]
         return images.contiguous(memory_format=torch.channels_last), labels

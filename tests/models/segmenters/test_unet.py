@@ -7,7 +7,11 @@ import pytest
 import torch
 
 from echomotion.core import Clip, Geometry
-from echomotion.models.segmenters.frame_wise import FrameWiseSegmenter, labels_from_probability
+from echomotion.models.segmenters.frame_wise import (
+    FrameWiseSegmenter,
+    labels_from_probability,
+    without_islands,
+)
 from echomotion.models.segmenters.unet import UNet, UNetConfig
 
 
@@ -63,9 +67,21 @@ def test_pixels_off_the_grid_are_background():
     assert labels.sum() == 2 * 100
 
 
+def test_islands_are_dropped_and_the_largest_part_is_kept():
+    labels = np.zeros((20, 30), np.uint8)
+    labels[2:12, 2:12] = 1
+    labels[15:17, 20:22] = 1
+    labels[3:9, 15:25] = 2
+    cleaned = without_islands(labels)
+    assert (cleaned[2:12, 2:12] == 1).all()
+    assert (cleaned[3:9, 15:25] == 2).all()
+    assert np.count_nonzero(cleaned) == 160
+
+
 def test_smoothing_over_time_removes_flicker():
     rng = np.random.default_rng(0)
-    frames = (110 + 35 * rng.random((20, 64, 64))).astype(np.uint8)
+    frames = np.full((20, 64, 64), 60, np.uint8)
+    frames[:, 10:50, 10:50] = (110 + 80 * rng.random((20, 40, 40))).astype(np.uint8)
     clip = Clip(frames, np.arange(20) / 40)
     flicker = []
     for smooth_s in (0.0, 0.05):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -42,7 +43,7 @@ class FrameWiseSegmenter:
         if self.smooth_s > 0 and clip.n_frames > 1:
             width = self.smooth_s / clip.frame_interval_s
             probability = gaussian_filter1d(probability, width, axis=0, mode="nearest")
-        labels = np.stack([labels_from_probability(p, geometry) for p in probability])
+        labels = np.stack([without_islands(labels_from_probability(p, geometry)) for p in probability])
         return Masks(
             labels, APICAL_CLASSES, probability=probability.astype(np.float16), geometry=geometry, model=self.name
         )
@@ -71,3 +72,16 @@ def labels_from_probability(probability: NDArray[np.floating], geometry: Geometr
     enlarged = np.stack([to_native(p.astype(np.float32), geometry) for p in probability])
     # Off the grid all classes read 0, and argmax then gives 0, the background.
     return np.argmax(enlarged, axis=0).astype(np.uint8)
+
+
+def without_islands(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Labels (H, W) in which each class keeps its largest connected part; the rest becomes background.
+
+    Every class of the apical views is one piece of anatomy, so a second piece is a mistake.
+    """
+    out = np.zeros_like(labels)
+    for label in np.unique(labels[labels > 0]).tolist():
+        count, parts, stats, _ = cv2.connectedComponentsWithStats((labels == label).astype(np.uint8))
+        if count > 1:
+            out[parts == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))] = label
+    return out

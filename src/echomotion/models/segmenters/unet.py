@@ -98,7 +98,7 @@ def _block(before: int, after: int) -> nn.Sequential:
 @register("segmenter", learned=True)
 def unet(options: UNetOptions, *, weights: Weights) -> Segmenter:
     """U-Net, frame by frame: LV cavity, myocardium, left atrium in apical views."""
-    config = UNetConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in weights.card["options"].items()})
+    config = UNetConfig(tuple(weights.card["options"]["widths"]), int(weights.card["options"]["stem"]))
     network = UNet(config)
     weights.load_into(network)
     return FrameWiseSegmenter(

@@ -1,7 +1,8 @@
-"""Trackers that go from frame to frame: how points are carried from any query frame to both ends of a clip.
+"""What trackers that go from frame to frame share: walking both ways, forward-backward errors, confidence.
 
-A method brings one function that moves points from one image to the next and says how good each match is; this
-module does the rest: the working grid, both directions, forward-backward errors, confidence, native pixels.
+The clip is walked once forward and once backward, however many query frames there are. On each step the points
+are followed to the next frame and back again; how far they miss where they came from (Kalal et al. 2010,
+doi 10.1109/ICPR.2010.675) tells how much the step can be trusted.
 """
 
 from __future__ import annotations
@@ -12,153 +13,152 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from echomotion.core import Clip, Geometry, Tracks
+from echomotion.core import Clip, Tracks
 from echomotion.core.tracks import checked_queries
 from echomotion.models.base import Progress
+from echomotion.models.trackers.patches import normalised, patches_at
+from echomotion.models.trackers.working_grid import working_frames
 
-Points = NDArray[np.float32]
-# (image before, image after, points (N, 2) on the first) -> points (N, 2) on the second, match quality (N,) in 0..1.
-Step = Callable[[NDArray[np.uint8], NDArray[np.uint8], Points], tuple[Points, NDArray[np.float32]]]
+Frame = NDArray[np.uint8]
+Points = NDArray[np.float64]
 
-# Taller frames are tracked at this height: windows then cover the same anatomy whatever the export size.
-MAX_HEIGHT = 512
-# All figures of accuracy are stated at this height.
+# Follows points (N, 2) from the first frame to the second.
+Step = Callable[[Frame, Frame, Points], Points]
+
+# Side in px of the square whose likeness to the query enters the confidence.
+LIKENESS_PX = 21
+# Height in px of the frame on which confidence is defined (see Tracks).
 REFERENCE_HEIGHT = 256
-# A point whose confidence is not above this is taken as unseen.
-SEEN = 0.2
 
 
 @dataclass(frozen=True)
-class ConfidenceModel:
-    """Probability of an error under 2 px (at a height of 256 px) from what a tracker can see of itself.
+class Calibration:
+    """Probability of an error under 2 px at 256 px from what can be seen without the truth.
 
-    ``1 / (1 + exp(-(bias + drift * log1p(d) + match * (1 - q) + steps * log1p(n))))`` with d the summed
-    forward-backward error since the query frame in reference px, q the mean match quality, n the number of steps.
-    The numbers are fitted by ``benchmarks/fit_tracker_confidence.py`` on clips that are not used to judge.
+    ``logit p = offset + likeness * r + drift * log(d + 0.1)``, where r is the correlation of the patch around the
+    point with that around its query and d the root of the summed squares of the forward-backward errors since the
+    query, in px at 256 px: errors of single steps add up as in a random walk. p falls with d and rises with r.
     """
 
-    bias: float
+    offset: float
+    likeness: float
     drift: float
-    match: float
-    steps: float
 
-    def __call__(
-        self, drift_px: NDArray[np.float64], quality: NDArray[np.float64], steps: NDArray[np.float64]
-    ) -> NDArray[np.float32]:
-        """Probabilities of the shape of the arguments."""
-        score = self.bias + self.drift * np.log1p(drift_px) + self.match * (1 - quality) + self.steps * np.log1p(steps)
-        return (1 / (1 + np.exp(-score))).astype(np.float32)
-
-
-def track_stepwise(
-    name: str,
-    clip: Clip,
-    queries: ArrayLike,
-    step: Step,
-    confidence: ConfidenceModel,
-    progress: Progress | None = None,
-) -> Tracks:
-    """Carry queries through a clip, forward and backward, one frame at a time.
-
-    Every step is also taken back; the distance to where it began, summed since the query frame, tells how much a
-    point may have drifted. A point that leaves the picture stays at its last place, unseen and without confidence.
-
-    Parameters
-    ----------
-    name : str
-        Name of the tracker.
-    clip : Clip
-    queries : array-like (N, 3)
-        ``(t, x, y)`` in native pixels.
-    step : callable
-        See `Step`; it works on the working grid.
-    confidence : ConfidenceModel
-    progress : callable, optional
-
-    Returns
-    -------
-    Tracks
-
-    Raises
-    ------
-    DataError
-        When there are no queries, or one lies off the clip.
-    """
-    points = checked_queries(queries, clip.n_frames, clip.shape)
-    found = carry(clip, points, step, progress)
-    sure = confidence(found.drift_px, found.quality, found.steps)
-    sure[~found.inside] = 0
-    rows, start = np.arange(len(points)), points[:, 0].astype(int)
-    sure[rows, start] = 1
-    return Tracks(found.xy, found.inside & (sure > SEEN), sure, points, model=name)
+    def probability(self, likeness: NDArray[np.floating], drift: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Probability for each likeness and drift; 0 where likeness is NaN (nothing to be seen)."""
+        logit = self.offset + self.likeness * likeness + self.drift * np.log(drift + 0.1)
+        return np.where(np.isnan(logit), 0.0, 1 / (1 + np.exp(-np.clip(np.nan_to_num(logit), -50, 50))))
 
 
 @dataclass(frozen=True)
-class Carried:
-    """Points carried through a clip, and what the tracker saw of itself: all (N, T), `xy` (N, T, 2) native pixels."""
+class Walk:
+    """Positions on the working grid and what is known of their quality.
 
-    xy: NDArray[np.float32]
-    drift_px: NDArray[np.float64]
-    quality: NDArray[np.float64]
-    steps: NDArray[np.float64]
+    Attributes
+    ----------
+    xy : float64 (N, T, 2)
+    drift : float64 (N, T)
+        Root of the summed squares of the forward-backward errors since the query, in px.
+    inside : bool (N, T)
+        False from the step on that leads out of the picture; the position is then held.
+    """
+
+    xy: Points
+    drift: NDArray[np.float64]
     inside: NDArray[np.bool_]
 
 
-def carry(clip: Clip, points: NDArray[np.float64], step: Step, progress: Progress | None = None) -> Carried:
-    """Carry points (N, 3) both ways; `drift_px` is the summed forward-backward error at 256 rows."""
-    geometry = working_grid(clip)
-    whole = geometry == Geometry.identity(clip.shape)
-    frames = list(clip.frames) if whole else [geometry.warp(frame) for frame in clip.frames]
-    count, n_frames = len(points), clip.n_frames
-    start, rows = points[:, 0].astype(int), np.arange(count)
-    per_row = REFERENCE_HEIGHT / frames[0].shape[0]
-
-    xy = np.zeros((count, n_frames, 2), np.float32)
-    xy[rows, start] = geometry.to_grid(points[:, 1:])
-    drift = np.zeros((count, n_frames))
-    quality = np.ones((count, n_frames))
-    inside = np.ones((count, n_frames), bool)
-    done = 0
+def walk(frames: NDArray[np.uint8], queries: Points, step: Step, progress: Progress | None = None) -> Walk:
+    """Follow queries (N, 3) through frames (T, h, w) from each one's frame forward and backward."""
+    count, length = len(queries), len(frames)
+    start = queries[:, 0].astype(int)
+    xy = np.repeat(queries[:, None, 1:], length, axis=1)
+    squares = np.zeros((count, length))
+    inside = np.ones((count, length), dtype=bool)
+    limit = np.array([frames.shape[2], frames.shape[1]]) - 0.5
+    done, total = 0, max(1, 2 * (length - 1))
     for direction in (1, -1):
-        for t in range(n_frames - 1) if direction == 1 else range(n_frames - 1, 0, -1):
-            after = t + direction
-            moving = start <= t if direction == 1 else start >= t
-            if moving.any():
-                moved, match = step(frames[t], frames[after], xy[moving, t])
-                back, _ = step(frames[after], frames[t], moved)
-                error = np.hypot(*(back - xy[moving, t]).T.astype(np.float64)) * per_row
-                here = inside[moving, t] & _inside(moved, frames[0].shape)
-                xy[moving, after] = np.where(here[:, None], moved, xy[moving, t])
-                drift[moving, after] = drift[moving, t] + error
-                quality[moving, after] = match
-                inside[moving, after] = here
+        first, last = (0, length - 1) if direction > 0 else (length - 1, 0)
+        for t in range(first, last, direction):
+            here, there = frames[t], frames[t + direction]
+            begun = start <= t if direction > 0 else start >= t
+            if begun.any():
+                moving = np.flatnonzero(begun & inside[:, t])
+                origin = xy[moving, t]
+                found = step(here, there, origin)
+                miss = step(there, here, found) - origin
+                stays = np.all((found >= -0.5) & (found <= limit), axis=1)
+                xy[begun, t + direction] = xy[begun, t]
+                squares[begun, t + direction] = squares[begun, t]
+                inside[begun, t + direction] = False
+                kept = moving[stays]
+                xy[kept, t + direction] = found[stays]
+                squares[kept, t + direction] += np.sum(miss[stays] ** 2, axis=1)
+                inside[kept, t + direction] = True
             done += 1
             if progress is not None:
-                progress(done, 2 * (n_frames - 1))
-    steps = np.abs(np.arange(n_frames)[None] - start[:, None]).astype(np.float64)
-    native = geometry.to_native(xy).astype(np.float32)
-    native[rows, start] = points[:, 1:]
-    return Carried(native, drift, _mean_since(quality, start), steps, inside)
+                progress(done, total)
+    if length == 1 and progress is not None:
+        progress(1, 1)
+    return Walk(xy, np.sqrt(squares), inside)
 
 
-def working_grid(clip: Clip, limit: int = MAX_HEIGHT, height: int = MAX_HEIGHT) -> Geometry:
-    """The frame itself up to `limit` rows, else a smaller one of `height` rows; pixels become square."""
-    rows, columns = clip.shape
-    tall = rows * clip.pixel_aspect
-    if tall <= limit and clip.pixel_aspect == 1.0:
-        return Geometry.identity(clip.shape)
-    scale = min(1.0, height / tall)
-    return Geometry.resize(clip.shape, (max(1, round(tall * scale)), max(1, round(columns * scale))))
+def likeness(frames: NDArray[np.uint8], xy: Points, start: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Correlation (N, T) of the patch at each position with the one at its query; NaN where there is no contrast.
+
+    Parameters
+    ----------
+    frames : uint8 (T, h, w)
+    xy : float (N, T, 2)
+    start : int (N,)
+        The frame of each query.
+    """
+    template = np.empty((len(xy), LIKENESS_PX**2), dtype=np.float32)
+    for t in np.unique(start):
+        asked = start == t
+        template[asked] = normalised(patches_at(frames[t], xy[asked, t], LIKENESS_PX))
+    found = [
+        np.sum(normalised(patches_at(frame, xy[:, t], LIKENESS_PX)) * template, axis=1)
+        for t, frame in enumerate(frames)
+    ]
+    return np.stack(found, axis=1).astype(np.float64)
 
 
-def _inside(points: Points, shape: tuple[int, int]) -> NDArray[np.bool_]:
-    return ((points >= 0) & (points <= (shape[1] - 1, shape[0] - 1))).all(axis=1)
+@dataclass
+class StepwiseTracker:
+    """A tracker made of one step from a frame to the next.
 
+    Attributes
+    ----------
+    name : str
+    step : Step
+    calibration : Calibration
+    max_height : int
+        Rows of the working grid at most.
+    min_visible : float
+        Confidence from which on a point counts as visible.
+    """
 
-def _mean_since(quality: NDArray[np.float64], start: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Mean of the match quality of all steps from the query frame to each frame."""
-    frames = np.arange(quality.shape[1])
-    forward = np.where(frames > start[:, None], quality, 0).cumsum(axis=1)
-    backward = np.where(frames < start[:, None], quality, 0)[:, ::-1].cumsum(axis=1)[:, ::-1]
-    steps = np.abs(frames - start[:, None])
-    return np.where(steps > 0, (forward + backward) / np.maximum(steps, 1), 1.0)
+    name: str
+    step: Step
+    calibration: Calibration
+    max_height: int
+    min_visible: float
+
+    def track(self, clip: Clip, queries: ArrayLike, *, progress: Progress | None = None) -> Tracks:
+        """Follow points through a whole clip; see :class:`echomotion.models.base.Tracker`."""
+        points = checked_queries(queries, clip.n_frames, clip.shape)
+        frames, geometry = working_frames(clip, self.max_height)
+        start = points[:, 0].astype(np.int64)
+        on_grid = np.column_stack([start, geometry.to_grid(points[:, 1:])])
+        found = walk(frames, on_grid, self.step, progress)
+        drift = found.drift * REFERENCE_HEIGHT / frames.shape[1]
+        confidence = self.calibration.probability(likeness(frames, found.xy, start), drift)
+        confidence[~found.inside] = 0
+        visible = found.inside & (confidence >= self.min_visible)
+        xy = geometry.to_native(found.xy).astype(np.float32)
+        rows = np.arange(len(points))
+        xy[rows, start] = points[:, 1:]
+        confidence[rows, start] = 1
+        visible[rows, start] = True
+        return Tracks(xy, visible, confidence.astype(np.float32), points, model=self.name)

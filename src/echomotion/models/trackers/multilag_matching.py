@@ -1,0 +1,140 @@
+"""Speckle matching over many lags, averaged over neighbouring points: a conventional tracker made robust.
+
+Nothing is learned. Correlation volumes of neighbouring queries are averaged before their peak is taken, as a wall
+moves smoothly; displacements over lags of 1 to 24 frames and from the query frame are reconciled in
+:mod:`echomotion.models.trackers.multilag`. Neighbours are found among the queries themselves, by distance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from echomotion.core import Clip, ModelError, Tracks
+from echomotion.core.tracks import checked_queries
+from echomotion.models.base import Progress, Tracker
+from echomotion.models.registry import register
+from echomotion.models.trackers.multilag import Stage, refine, work
+from echomotion.models.trackers.stepwise import REFERENCE_HEIGHT, Calibration, likeness
+from echomotion.models.trackers.working_grid import working_frames
+
+# Fitted as that of Lucas-Kanade, with the disagreement between pairs of frames in place of the drift; on another
+# heart the expected calibration error is 0.01 (clean) to 0.06 (hard).
+CALIBRATION = Calibration(offset=-2.13, likeness=6.79, drift=-0.90)
+
+
+@dataclass(frozen=True)
+class MultilagMatchingConfig:
+    """Options of multi-lag matching; lengths in px of the working grid.
+
+    Attributes
+    ----------
+    template_px : int
+        Side of the square that is matched; odd.
+    reach_px : tuple of int
+        Search reach of each pass; the first starts from no motion and looks over the short lags only.
+    neighbour_px : tuple of float
+        Standard deviation of the Gaussian over neighbouring points in each pass.
+    short_lags, lags : tuple of int
+        Frames between the two frames of a pair, in the first pass and in the later ones.
+    smooth_frames : float
+        Gaussian over time on the correlation volumes.
+    tolerance_px : float
+        Disagreement at which a pair of frames has lost half its weight.
+    max_height : int
+        Taller frames are reduced to this height, so that a template covers the same anatomy in all of them.
+    min_visible : float
+        Confidence from which on a point counts as visible.
+    """
+
+    template_px: int = 21
+    reach_px: tuple[int, ...] = (8, 5, 2)
+    neighbour_px: tuple[float, ...] = (20.0, 11.0, 8.0)
+    short_lags: tuple[int, ...] = (1, 2, 3, 4)
+    lags: tuple[int, ...] = (1, 2, 3, 4, 6, 8, 12, 16, 24)
+    smooth_frames: float = 1.0
+    tolerance_px: float = 1.0
+    max_height: int = 256
+    min_visible: float = 0.05
+
+    def __post_init__(self) -> None:
+        if self.template_px < 3 or self.template_px % 2 == 0:
+            raise ModelError("multilag_matching needs an odd template_px of 3 or more")
+        if not self.reach_px or len(self.reach_px) != len(self.neighbour_px) or min(self.reach_px) < 1:
+            raise ModelError("multilag_matching needs as many reach_px (1 or more) as neighbour_px")
+        if min(self.neighbour_px) <= 0 or self.tolerance_px <= 0 or self.smooth_frames < 0:
+            raise ModelError("multilag_matching needs neighbour_px and tolerance_px above 0, smooth_frames not below 0")
+        if not self.lags or not self.short_lags or min(*self.lags, *self.short_lags) < 1:
+            raise ModelError("multilag_matching needs short_lags and lags of 1 frame or more")
+        if self.max_height < 16 or not 0 <= self.min_visible <= 1:
+            raise ModelError("multilag_matching needs max_height of 16 or more and min_visible from 0 to 1")
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The passes."""
+        return tuple(
+            Stage(self.template_px, reach, sigma, self.lags if i else self.short_lags, to_query=i > 0)
+            for i, (reach, sigma) in enumerate(zip(self.reach_px, self.neighbour_px, strict=True))
+        )
+
+
+@dataclass
+class MultilagTracker:
+    """See the module; made by :func:`multilag_matching`."""
+
+    config: MultilagMatchingConfig
+    name: str = "multilag_matching"
+
+    def track(self, clip: Clip, queries: ArrayLike, *, progress: Progress | None = None) -> Tracks:
+        """Follow points through a whole clip; see :class:`echomotion.models.base.Tracker`."""
+        config = self.config
+        points = checked_queries(queries, clip.n_frames, clip.shape)
+        frames, geometry = working_frames(clip, config.max_height)
+        start = points[:, 0].astype(np.int64)
+        xy = np.repeat(geometry.to_grid(points[:, 1:])[:, None], len(frames), axis=1)
+        total = max(1, work(config.stages, len(points), len(frames), config.smooth_frames))
+        done = 0
+
+        def tell() -> None:
+            nonlocal done
+            done += 1
+            if progress is not None:
+                progress(done, total)
+
+        disagreement = np.zeros(xy.shape[:2])
+        if len(frames) > 1:
+            for stage in config.stages:
+                xy, disagreement = refine(
+                    frames,
+                    xy,
+                    start,
+                    stage,
+                    sigma_frames=config.smooth_frames,
+                    tolerance_px=config.tolerance_px,
+                    rounds=3,
+                    tell=tell,
+                )
+        elif progress is not None:
+            progress(1, 1)
+        limit = np.array([frames.shape[2], frames.shape[1]]) - 0.5
+        inside = np.all((xy >= -0.5) & (xy <= limit), axis=-1)
+        xy = np.clip(xy, -0.5, limit)
+        confidence = CALIBRATION.probability(
+            likeness(frames, xy, start), disagreement * REFERENCE_HEIGHT / frames.shape[1]
+        )
+        confidence[~inside] = 0
+        visible = inside & (confidence >= config.min_visible)
+        native = geometry.to_native(xy).astype(np.float32)
+        rows = np.arange(len(points))
+        native[rows, start] = points[:, 1:]
+        confidence[rows, start] = 1
+        visible[rows, start] = True
+        return Tracks(native, visible, confidence.astype(np.float32), points, model=self.name)
+
+
+@register("tracker")
+def multilag_matching(config: MultilagMatchingConfig) -> Tracker:
+    """Speckle matching over many lags and neighbouring points, nothing learned."""
+    return MultilagTracker(config)

@@ -1,0 +1,137 @@
+"""Pieces that the conventional trackers are built from."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from scipy.linalg import solveh_banded
+
+from echomotion.core import Clip
+from echomotion.models.trackers.block_matching import peak
+from echomotion.models.trackers.correlation import averaged, neighbour_weights, peaks, smoothed_in_time, spectra
+from echomotion.models.trackers.multilag import solve_banded_systems
+from echomotion.models.trackers.patches import normalised, patches_at
+from echomotion.models.trackers.stepwise import Calibration, likeness, walk
+from echomotion.models.trackers.working_grid import working_frames, working_geometry
+
+
+def clip_of(rows, columns, spacing=None):
+    return Clip(np.zeros((2, rows, columns), np.uint8), [0.0, 0.1], spacing)
+
+
+def test_frames_that_fit_are_used_as_they_are():
+    clip = clip_of(256, 400)
+    frames, geometry = working_frames(clip, 256)
+    assert frames is clip.frames
+    assert geometry.scale == (1, 1)
+
+
+def test_tall_frames_are_reduced_and_pixels_made_square():
+    assert working_geometry(clip_of(768, 1024), 256).grid_shape == (256, 341)
+    assert working_geometry(clip_of(400, 200, (0.15, 0.3)), 256).grid_shape == (200, 200)
+    assert working_geometry(clip_of(1200, 200, (0.15, 0.3)), 256).grid_shape == (256, 85)
+
+
+def test_patches_are_read_between_pixels_and_beyond_the_border():
+    frame = np.add.outer(10 * np.arange(20), np.arange(30)).astype(np.uint8)
+    patch = patches_at(frame, np.array([[5.5, 4.0], [0.0, 0.0]]), 3).reshape(2, 3, 3)
+    assert patch[0].tolist() == [[34.5, 35.5, 36.5], [44.5, 45.5, 46.5], [54.5, 55.5, 56.5]]
+    assert patch[1].tolist() == [[0, 0, 1], [0, 0, 1], [10, 10, 11]]
+    assert patches_at(frame, np.zeros((0, 2)), 3).shape == (0, 9)
+
+
+def test_a_patch_without_contrast_is_not_compared():
+    out = normalised(np.array([[7, 7, 7, 7], [0, 10, 0, 10]], np.float32))
+    assert np.isnan(out[0]).all()
+    assert np.allclose(out[1], [-0.5, 0.5, -0.5, 0.5])
+
+
+def test_the_walk_goes_once_each_way_and_sums_the_misses():
+    frames = np.zeros((5, 20, 20), np.uint8)
+    frames += np.arange(5, dtype=np.uint8)[:, None, None]
+    calls = []
+
+    def step(here, there, points):
+        # One px to the right for every frame forward; the way back falls 0.3 px short.
+        forward = int(there[0, 0]) - int(here[0, 0])
+        calls.append(forward)
+        return points + np.array([forward if forward == way[0] else 0.7 * forward, 0])
+
+    way = [1]
+    found = walk(frames, np.array([[0, 3.0, 5], [2, 8.0, 6]]), lambda h, t, p: step(h, t, p))
+    assert len(calls) == 2 * 2 * 4 - 2 * 2  # no point has begun on the first two steps back
+    assert found.xy[0, :, 0].tolist() == [3, 4, 5, 6, 7]
+    assert found.xy[1, 2:, 0].tolist() == [8, 9, 10]
+    assert found.drift[0] == pytest.approx(0.3 * np.sqrt(np.arange(5)))
+    assert found.inside.all()
+
+
+def test_likeness_is_one_where_the_picture_is_the_same(rng):
+    frame = cv2.GaussianBlur(rng.integers(0, 255, (60, 60)).astype(np.uint8), (0, 0), 1.5)
+    frames = np.stack([frame, np.roll(frame, 2, axis=1), np.full_like(frame, 9)])
+    xy = np.array([[[30, 30], [32, 30], [30, 30]]], dtype=float)
+    r = likeness(frames, xy, np.array([0]))[0]
+    assert r[:2] == pytest.approx([1, 1], abs=1e-4)
+    assert np.isnan(r[2])
+
+
+def test_confidence_rises_with_likeness_and_falls_with_drift():
+    calibration = Calibration(-3, 6, -1.5)
+    assert np.all(np.diff(calibration.probability(np.linspace(-1, 1, 9), np.full(9, 0.5))) > 0)
+    assert np.all(np.diff(calibration.probability(np.full(9, 0.5), np.linspace(0, 9, 9))) < 0)
+    assert calibration.probability(np.array([np.nan]), np.array([0.0])).tolist() == [0]
+
+
+def test_the_peak_of_a_parabola_is_found_between_pixels(rng):
+    y, x = np.mgrid[:11, :11]
+    score = (1 - 0.01 * (x - 6.3) ** 2 - 0.02 * (y - 4.8) ** 2).astype(np.float32)
+    assert peak(score) == pytest.approx([6.3, 4.8], abs=1e-3)
+    offset, sharpness, value = peaks(score[None, None])
+    assert offset[0, 0] == pytest.approx([1.3, -0.2], abs=1e-3)
+    assert sharpness[0, 0] == pytest.approx([0.02, 0.04], abs=1e-4)
+    assert value[0, 0] == score.max()
+
+
+def test_correlation_by_transform_equals_opencv(rng):
+    frames = rng.integers(0, 255, (2, 80, 90)).astype(np.uint8)
+    xy = np.array([[[40, 35], [42, 33]], [[50, 44], [48, 41]]], dtype=float)
+    prepared = spectra(frames, xy, size=9, reach=4)
+    volume = prepared.volume(slice(0, 1), slice(1, 2))
+    for i in range(2):
+        (x0, y0), (x1, y1) = xy[i].astype(int)
+        block = frames[0, y0 - 4 : y0 + 5, x0 - 4 : x0 + 5]
+        area = frames[1, y1 - 8 : y1 + 9, x1 - 8 : x1 + 9]
+        assert volume[0, i] == pytest.approx(cv2.matchTemplate(area, block, cv2.TM_CCOEFF_NORMED), abs=0.01)
+
+
+def test_volumes_are_averaged_over_near_points_and_over_time():
+    xy = np.array([[0.0, 0], [5, 0], [200, 0]])[:, None].repeat(3, axis=1)
+    weights = neighbour_weights(xy, 5.0)
+    assert weights.toarray().sum(axis=1) == pytest.approx([1, 1, 1])
+    assert weights.toarray()[0, 1] == pytest.approx(np.exp(-0.5) / (1 + np.exp(-0.5)), abs=1e-6)
+    volumes = np.zeros((3, 3, 3, 3), np.float32)
+    volumes[:, 2] = 1
+    mean = averaged(volumes, weights)
+    assert mean[:, 2] == pytest.approx(1)
+    assert mean[:, :2].max() == 0
+    impulse = np.zeros((9, 1, 3, 3), np.float32)
+    impulse[4] = 1
+    smooth = smoothed_in_time(impulse, 1.0)
+    assert smooth.sum(axis=0) == pytest.approx(1, abs=1e-5)
+    assert smooth[3, 0, 0, 0] == pytest.approx(smooth[4, 0, 0, 0] * np.exp(-0.5), abs=1e-5)
+    assert smoothed_in_time(impulse, 0.0) is impulse
+
+
+@pytest.mark.parametrize(("band", "size"), [(0, 4), (3, 12), (6, 5)])
+def test_many_banded_systems_are_solved_as_scipy_solves_one(rng, band, size):
+    matrix = np.zeros((4, 2, band + 1, size))
+    matrix[:, :, 0] = 10 + rng.random((4, 2, size))
+    for i in range(1, min(band, size - 1) + 1):
+        matrix[:, :, i, : size - i] = rng.standard_normal((4, 2, size - i))
+    target = rng.standard_normal((4, 2, size))
+    found = solve_banded_systems(matrix, target)
+    for i in range(4):
+        for k in range(2):
+            rows = min(band, size - 1) + 1
+            assert found[i, k] == pytest.approx(solveh_banded(matrix[i, k, :rows], target[i, k], lower=True))

@@ -1,0 +1,113 @@
+"""Analyses with a known answer, made without any model."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from echomotion.analysis import LAYERS, Analysis, Curve
+from echomotion.core import Clip, Masks, Measurement, Phases, Status, Tracks, View, WallPoints
+from echomotion.core.clip import Source
+from echomotion.measure.strain import join_beats, missing_strain, strain_curves, strain_measurements
+from echomotion.measure.volumes import volume_curve, volume_measurements
+from echomotion.measure.wall_points import wall_points
+from tests.phantoms import beating_ventricle
+
+PROVENANCE: dict[str, Any] = {
+    "echomotion": "0.1.0",
+    "python": "3.11.2",
+    "packages": {"numpy": "2.4.0", "torch": "2.13.0"},
+    "models": [
+        {"kind": "segmenter", "name": "unet", "weights": "camus-1", "sha256": "ab" * 32, "licence": "CC BY-NC-SA 4.0"},
+        {"kind": "tracker", "name": "lucas_kanade", "weights": "not needed", "sha256": "", "licence": "Apache-2.0"},
+    ],
+    "options": {"segmenter": "unet", "tracker": "lucas_kanade", "points": 61, "ed_s": None, "es_s": None},
+    "input": {"name": "case.dcm", "format": "dicom", "sha256": "cd" * 32, "spacing_origin": "DICOM region"},
+}
+
+
+def compose(
+    clip: Clip, masks: Masks, tracks: dict[str, Tracks], phases: Phases, warnings: tuple[str, ...] = ()
+) -> Analysis:
+    """The analysis that follows from a clip, its masks, tracks by layer and phases."""
+    spacing, times = clip.spacing_mm, clip.times_s
+    volume = volume_curve(masks, spacing)
+    rows: list[Measurement] = volume_measurements(masks, phases, times, spacing, clip.view, curve=volume)
+    curves = {
+        "cavity_area": Curve("cavity_area", times, volume.area, volume.area_unit),
+        "volume": Curve("volume", times, volume.volume, volume.volume_unit),
+    }
+    for layer in LAYERS:
+        if layer in tracks:
+            rows += strain_measurements(tracks[layer], phases, times, spacing, clip.view)
+        else:
+            rows += missing_strain("no ventricle was found", clip.view, layer)
+    if LAYERS[0] in tracks and phases.beats:
+        whole, segments = join_beats(strain_curves(tracks[LAYERS[0]], phases, times, spacing))
+        curves["longitudinal_strain"] = Curve("longitudinal_strain", times, whole, "%")
+        for name, values in segments.items():
+            curves[f"longitudinal_strain/{name}"] = Curve("longitudinal_strain", times, values, "%", name)
+    return Analysis(clip, masks, tracks, phases, tuple(rows), curves, warnings, PROVENANCE)
+
+
+def ventricle(*, seed: int = 5, calibrated: bool = True, name: str = "case.dcm", **shape: Any) -> Analysis:
+    """A beating half-ellipsoid ventricle, its points moved by the true motion."""
+    # At 75 beats a minute the phantom's beat is a whole number of frames.
+    clip, masks, truth = beating_ventricle(rng=np.random.default_rng(seed), **{"bpm": 75.0, **shape})
+    source = Source(name, "dicom", "cd" * 32, "DICOM region" if calibrated else "none", "FrameTime", "DICOM")
+    clip = clip.with_(source=source, spacing_mm=clip.spacing_mm if calibrated else None)
+    rng = np.random.default_rng(seed)
+    tracks = {}
+    for layer in LAYERS:
+        wall = wall_points(masks, frame=0, layer=layer, count=61, view=clip.view, spacing_mm=clip.spacing_mm)
+        xy = np.stack([truth.true_map(wall.queries[:, 1:], t) for t in range(clip.n_frames)], axis=1)
+        tracks[str(layer)] = wall_tracks(wall, xy, rng)
+    warnings = () if calibrated else ("not calibrated: lengths and volumes are in pixels; give --spacing",)
+    return compose(clip, masks, tracks, truth.phases, warnings)
+
+
+def wall_tracks(wall: WallPoints, xy: np.ndarray, rng: np.random.Generator) -> Tracks:
+    """Tracks through given positions (N, T, 2), some of them unsure or hidden."""
+    shape = xy.shape[:2]
+    confidence = np.clip(rng.normal(0.85, 0.08, shape), 0, 1).astype(np.float32)
+    confidence[14:17] = 0.3
+    visible = np.ones(shape, dtype=bool)
+    visible[40, shape[1] // 2 :] = False
+    xy = xy.astype(np.float32)
+    xy[:, int(wall.queries[0, 0])] = wall.queries[:, 1:]
+    return Tracks(xy, visible, confidence, wall.queries, wall, "lucas_kanade")
+
+
+def no_ventricle(name: str = "liver.mp4") -> Analysis:
+    """What is left when no ventricle is found: a clip, empty masks, reasons."""
+    rng = np.random.default_rng(2)
+    frames = rng.integers(20, 90, (12, 90, 120), dtype=np.uint8)
+    clip = Clip(frames, np.arange(12) / 25, None, View.UNKNOWN, source=Source(name, "mp4", "ef" * 32))
+    reason = "no ventricular cavity was found on most frames"
+    phases = Phases((), "area", 0.0, reason)
+    warnings = ("the view is not stated", f"the wall could not be tracked: {reason}")
+    return compose(clip, Masks(np.zeros(clip.frames.shape, np.uint8)), {}, phases, warnings)
+
+
+def with_strange_text(analysis: Analysis, text: str) -> Analysis:
+    """The same analysis with a string in every place where words from outside can stand."""
+    source = replace(
+        analysis.clip.source, name=text, spacing_origin=text, times_origin=text, view_origin=text, sha256=text
+    )
+    rows = [
+        replace(row, method=text, reason=text, status=Status.LOW_CONFIDENCE, segment=text)
+        for row in analysis.measurements[:3]
+    ]
+    provenance = {**analysis.provenance, "options": {text: text}, "models": [dict.fromkeys(("kind", "name"), text)]}
+    curve = analysis.curves["cavity_area"]
+    return replace(
+        analysis,
+        clip=analysis.clip.with_(source=source),
+        measurements=(*rows, Measurement.missing(text, text, text)),
+        phases=replace(analysis.phases, source=text, reason=text),
+        warnings=(text,),
+        provenance=provenance,
+        curves={**analysis.curves, "longitudinal_strain/x": replace(curve, name="longitudinal_strain", segment=text)},
+    )

@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import base64
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import cv2
+import numpy as np
+import pytest
+
+from echomotion.analysis import Analysis
+from echomotion.core import Phases, Status
+from echomotion.report.page import key_times, report_page
+from echomotion.report.words import number
+from tests.report.samples import no_ventricle, ventricle, with_strange_text
+
+_VOID = {"meta", "img", "br", "link", "input", "hr"}
+
+
+class _Page(HTMLParser):
+    """Tags in order, with a check that every element is closed in its turn; the text without style."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self._open: list[str] = []
+        self.feed(html)
+        assert not self._open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in _VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self._open[-1:] != ["style"]:
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+@pytest.fixture(scope="module")
+def analysis() -> Analysis:
+    return ventricle()
+
+
+@pytest.fixture(scope="module")
+def page(analysis: Analysis) -> str:
+    return report_page(analysis)
+
+
+def test_the_page_stands_alone(page: str) -> None:
+    parsed = _Page(page)
+    assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in parsed.tags}
+    for tag, attributes in parsed.tags:
+        for name in ("src", "href", "xlink:href"):
+            value = attributes.get(name)
+            assert value is None or value.startswith(("data:", "#")), (tag, value)
+        assert not any(name.startswith("on") for name in attributes)
+    style = page.split("<style>")[1].split("</style>")[0]
+    assert "url(" not in style
+    assert "@import" not in style
+
+
+def test_every_link_inside_the_page_leads_somewhere(page: str) -> None:
+    parsed = _Page(page)
+    ids = [attributes["id"] for _, attributes in parsed.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    targets = {a[name] for _, a in parsed.tags for name in ("href", "xlink:href") if a.get(name)}
+    assert {str(target)[1:] for target in targets} <= set(ids)
+
+
+def test_every_measurement_is_there_with_its_method(analysis: Analysis, page: str) -> None:
+    text = _Page(page).text
+    assert page.count('class="what"') == len(analysis.measurements)
+    for row in analysis.measurements:
+        assert number(row.value, row.unit) in text
+        assert row.method[1:] in text
+        assert row.reason in text
+
+
+def test_header_and_origin(page: str) -> None:
+    text = _Page(page).text
+    for fact in ("case.dcm", "A4C", "0.6 mm", "from DICOM region", "40.0 per s", "CC BY-NC-SA 4.0", "cd" * 32, "0.1.0"):
+        assert fact in text
+    assert "Not a medical device" in text
+
+
+def test_key_frames_are_pictures_at_the_right_times(analysis: Analysis, page: str) -> None:
+    beat = analysis.phases.beats[0]
+    times = dict(key_times(analysis))
+    assert times["End-diastole (ED)"] == beat.ed_s
+    assert times["End-systole (ES)"] == beat.es_s
+    assert beat.ed_s < times["Mid-systole"] < beat.es_s < times["Mid-diastole"] < beat.next_ed_s
+    pictures = re.findall(r"data:image/png;base64,([A-Za-z0-9+/=]+)", page)
+    assert len(pictures) == 4
+    for data in pictures:
+        picture = cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR)
+        assert min(picture.shape[:2]) > 100
+
+
+def test_a_clip_without_a_ventricle_has_a_page_with_reasons() -> None:
+    analysis = no_ventricle()
+    page = report_page(analysis)
+    text = _Page(page).text
+    assert page.count("data:image/png") == 4
+    assert "no ventricular cavity was found on most frames" in text
+    assert "There is no strain curve" in text
+    assert "nan" not in text.lower().replace("nanometre", "")
+    assert text.count("not measurable") >= len(analysis.measurements)
+
+
+def test_statuses_have_a_word_and_a_shape() -> None:
+    analysis = ventricle(calibrated=False)
+    page = report_page(analysis)
+    assert {row.status for row in analysis.measurements} == {Status.OK, Status.LOW_CONFIDENCE}
+    assert "<circle" in page.split('class="status ok"')[1][:150]
+    assert "<path" in page.split('class="status low_confidence"')[1][:150]
+    text = _Page(page).text
+    assert "low confidence" in text
+    assert "not calibrated" in text
+    assert "px³" in text
+
+
+@pytest.mark.parametrize("words", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "a & b $name ${x}"])
+def test_words_from_outside_are_escaped(words: str) -> None:
+    page = report_page(with_strange_text(ventricle(), words))
+    parsed = _Page(page)
+    assert "script" not in {tag for tag, _ in parsed.tags}
+    assert not any("onerror" in attributes for _, attributes in parsed.tags)
+    assert " ".join(words.split()) in parsed.text
+
+
+def test_several_beats_show_the_mean_first() -> None:
+    text = _Page(report_page(ventricle(beats=2, fps=25))).text
+    assert text.index("mean of beats") < text.index("beat 1") < text.index("beat 2")
+
+
+def test_phases_at_the_end_of_the_clip(analysis: Analysis) -> None:
+    beat = replace(analysis.phases.beats[0], es_s=float(analysis.clip.times_s[-1]), next_ed_s=None)
+    late = replace(analysis, phases=Phases((beat,), "user", 1.0))
+    assert key_times(late)[-1][1] == analysis.clip.times_s[-1]
+    report_page(late)
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [(-18.24, "%", "−18.2"), (-0.04, "%", "0.0"), (float("nan"), "mL", "–"), (182345.0, "px3", "182\u202f345")],
+)
+def test_numbers_for_a_reader(value: float, unit: str, text: str) -> None:
+    assert number(value, unit) == text

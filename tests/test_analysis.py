@@ -1,0 +1,73 @@
+"""The main job on a drawn, beating ventricle whose numbers are known, and on recordings that hold none."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import echomotion as em
+from echomotion.analysis import csv_queries, describe_clip, grid_queries
+from echomotion.core import Status
+
+
+@pytest.fixture(scope="module")
+def empty_room():
+    """Noise: no fan, no ventricle."""
+    rng = np.random.default_rng(0)
+    return em.Clip(rng.integers(0, 30, (12, 120, 160)).astype(np.uint8), np.arange(12) / 30)
+
+
+def test_a_clip_without_a_ventricle_ends_with_reasons_not_with_an_error(empty_room, tmp_path):
+    result = em.analyze(empty_room)
+    assert result.measurements
+    assert all(m.status is Status.NOT_MEASURABLE and m.reason for m in result.measurements)
+    assert result.tracks == {}
+    names = {path.name for path in result.save(tmp_path / "out").iterdir()}
+    assert {"report.html", "overlay.mp4", "measurements.csv", "provenance.json"} <= names
+
+
+def test_a_single_frame_and_wrong_phases_are_refused(empty_room):
+    with pytest.raises(em.DataError, match="single frame"):
+        em.analyze(em.Clip(empty_room.frames[:1], empty_room.times_s[:1]))
+    with pytest.raises(em.DataError, match="off the clip"):
+        em.analyze(empty_room, options=em.AnalysisOptions(ed_s=0.1, es_s=9.0))
+
+
+def test_an_unknown_measurement_lists_the_known(empty_room):
+    result = em.analyze(empty_room)
+    assert np.isnan(result["ejection_fraction"].value)
+    with pytest.raises(KeyError, match="ejection_fraction"):
+        result["ejection"]
+
+
+def test_queries_from_a_grid_and_a_csv(empty_room, tmp_path):
+    grid = grid_queries(empty_room, 8)
+    assert grid.shape == (8 * 6, 3)
+    assert np.allclose(np.unique(grid[:, 1]), np.arange(8) * 20 + 9.5)
+    path = tmp_path / "points.csv"
+    path.write_text("t,x,y\n0,5.5,6\n3,7,8\n")
+    assert csv_queries(path).tolist() == [[0, 5.5, 6], [3, 7, 8]]
+    path.write_text("frame,x,y\n0,5,6\n")
+    with pytest.raises(em.DataError, match="columns t, x, y"):
+        csv_queries(path)
+    with pytest.raises(em.DataError, match="no such file"):
+        csv_queries(tmp_path / "absent.csv")
+
+
+def test_facts_of_a_clip_name_what_is_unknown(empty_room):
+    facts = describe_clip(empty_room)
+    assert facts["pixel_mm"] is None
+    assert facts["frame_rate_hz"] == pytest.approx(30)
+    assert facts["view"] == "UNKNOWN"
+
+
+def test_a_real_clip_without_pixel_size_has_strain_and_ejection_fraction_but_no_millilitres(echo_data):
+    clip = em.read_clip(echo_data / "clips" / "apical4_echotracker_45f.mp4", view="A4C")
+    result = em.analyze(clip)
+    assert 30 < result["ejection_fraction"].value < 70
+    assert result["ejection_fraction"].unit == "%"
+    assert -30 < result["global_longitudinal_strain"].value < -5
+    volume = result["end_diastolic_volume"]
+    assert (volume.unit, volume.status) == ("px3", Status.LOW_CONFIDENCE)
+    assert "not calibrated" in volume.reason
+    assert sum(m.name == "longitudinal_strain" and m.layer == "mid_wall" for m in result.measurements) == 6
