@@ -12,9 +12,9 @@ from echomotion.core import Status
 
 @pytest.fixture(scope="module")
 def empty_room():
-    """Noise: no fan, no ventricle."""
+    """A probe that touches nothing: almost black."""
     rng = np.random.default_rng(0)
-    return em.Clip(rng.integers(0, 30, (12, 120, 160)).astype(np.uint8), np.arange(12) / 30)
+    return em.Clip(rng.integers(0, 3, (12, 120, 160)).astype(np.uint8), np.arange(12) / 30)
 
 
 def test_a_clip_without_a_ventricle_ends_with_reasons_not_with_an_error(empty_room, tmp_path):
@@ -24,6 +24,12 @@ def test_a_clip_without_a_ventricle_ends_with_reasons_not_with_an_error(empty_ro
     assert result.tracks == {}
     names = {path.name for path in result.save(tmp_path / "out").iterdir()}
     assert {"report.html", "overlay.mp4", "measurements.csv", "provenance.json"} <= names
+
+
+def test_nothing_measured_in_noise_is_called_ok():
+    frames = np.random.default_rng(0).integers(0, 30, (12, 120, 160)).astype(np.uint8)
+    result = em.analyze(em.Clip(frames, np.arange(12) / 30))
+    assert all(m.status is not Status.OK for m in result.measurements)
 
 
 def test_a_single_frame_and_wrong_phases_are_refused(empty_room):

@@ -102,7 +102,8 @@ def test_unsure_points_are_hollow(analysis: Analysis) -> None:
     x, y = np.round(geometry.to_grid(tracks.xy[15, 6])).astype(int)
     without = draw_frame(replace(analysis, tracks={}), 6, geometry)
     with_points = draw_frame(analysis, 6, geometry, trails=False)
-    assert (with_points[y, x] == without[y, x]).all()
+    # Trails and neighbours may touch the middle's edge; a filled point would change it altogether.
+    assert np.abs(with_points[y, x].astype(int) - without[y, x]).max() < 12
     assert (with_points[y - 6 : y + 7, x - 6 : x + 7] != without[y - 6 : y + 7, x - 6 : x + 7]).any()
 
 

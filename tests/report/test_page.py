@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from echomotion.analysis import Analysis
-from echomotion.core import Phases, Status
+from echomotion.core import Beat, Phases, Status
 from echomotion.report.page import key_times, report_page
 from echomotion.report.words import number
 from tests.report.samples import no_ventricle, ventricle, with_strange_text
@@ -159,3 +159,12 @@ def test_phases_at_the_end_of_the_clip(analysis: Analysis) -> None:
 )
 def test_numbers_for_a_reader(value: float, unit: str, text: str) -> None:
     assert number(value, unit) == text
+
+
+def test_a_recording_that_starts_in_systole_shows_its_end_systole_first(analysis: Analysis) -> None:
+    beat = Beat(float(analysis.clip.times_s[-4]), float(analysis.clip.times_s[3]))
+    turned = replace(analysis, phases=Phases((beat,), "area", 0.6, "starts in systole"))
+    names = [name for name, _ in key_times(turned)]
+    assert names == ["End-systole (ES)", "Mid-diastole", "End-diastole (ED)", "Systole"]
+    times = [time for _, time in key_times(turned)]
+    assert times == sorted(times)

@@ -12,7 +12,7 @@ from torch import nn
 from echomotion.core import DataError
 from echomotion.training.engine import CURVE, Schedule, fit
 
-SCHEDULE = Schedule(steps=40, learning_rate=0.05, warmup=2, average=0.5, validate_every=10, weight_decay=0.0)
+SCHEDULE = Schedule(steps=40, learning_rate=0.3, warmup=2, average=0.5, validate_every=10, weight_decay=0.0)
 
 
 class Line:

@@ -113,7 +113,7 @@ def read_tracking_case(path: str | Path) -> TrackingCase:
         raise DatasetError(f"{file} lacks {', '.join(missing)}; it has {', '.join(fields) or 'nothing'}")
     try:
         return _case(file, fields)
-    except (DataError, TypeError, ValueError) as error:
+    except (DataError, TypeError, ValueError, IndexError) as error:
         raise DatasetError(f"{file}: {error}") from error
 
 

@@ -104,6 +104,9 @@ class _Head:
             if any(abs(time - mark) <= hold for mark in marks):
                 return "", name
         for beat in self._analysis.phases.beats:
+            if beat.es_s < beat.ed_s:
+                # The recording starts in systole; what follows its only end-diastole is the next one.
+                return ("diastole" if beat.es_s < time < beat.ed_s else "systole"), ""
             if beat.ed_s <= time < beat.es_s:
                 return "systole", ""
             if beat.es_s <= time and (beat.next_ed_s is None or time < beat.next_ed_s):

@@ -141,6 +141,14 @@ def key_times(analysis: Analysis) -> list[tuple[str, float]]:
     if not beats:
         return [(f"Frame {analysis.clip.frame_at(t)}", t) for t in (first + (last - first) * k / 3 for k in range(4))]
     beat = next((beat for beat in beats if beat.next_ed_s is not None), beats[0])
+    if beat.es_s < beat.ed_s:
+        # The recording starts in systole: its end-systole comes first.
+        return [
+            ("End-systole (ES)", beat.es_s),
+            ("Mid-diastole", (beat.es_s + beat.ed_s) / 2),
+            ("End-diastole (ED)", beat.ed_s),
+            ("Systole", (beat.ed_s + last) / 2),
+        ]
     end = last if beat.next_ed_s is None else beat.next_ed_s
     return [
         ("End-diastole (ED)", beat.ed_s),
@@ -175,8 +183,10 @@ def _picture_key(analysis: Analysis) -> str:
     if LAYERS[0] in analysis.tracks:
         dot = '<svg viewBox="0 0 32 14" aria-hidden="true"><circle cx="16" cy="7" r="4" {}/></svg>'
         layer = plain_name(LAYERS[0])
-        items.append(f"<li>{dot.format('fill=#CCD3DA')}Tracked {layer} point, in the colour of its segment</li>")
-        items.append(f"<li>{dot.format('fill=none stroke=#CCD3DA stroke-width=1.4')}Hidden or of low confidence</li>")
+        full = dot.format('fill="#CCD3DA"')
+        hollow = dot.format('fill="none" stroke="#CCD3DA" stroke-width="1.4"')
+        items.append(f"<li>{full}Tracked {layer} point, in the colour of its segment</li>")
+        items.append(f"<li>{hollow}Hidden or of low confidence</li>")
     if not items:
         return '<p class="note">No ventricle was found, so the frames are shown as they are.</p>'
     return f'<ul class="key">{"".join(items)}</ul>'

@@ -37,8 +37,9 @@ def test_a_shrink_of_ten_percent_is_a_strain_of_minus_ten(name):
     tracks = MAKE[name]().track(clip, np.concatenate(lines))
     strains = [line_strain(tracks.xy[i : i + 25], 0)[-1] for i in (0, 25, 50)]
     # A parabola through three correlations pulls peaks towards whole pixels, which blocks cannot undo.
-    assert np.mean(strains) == pytest.approx(-10.0, abs=0.3 if name == "block_matching" else 0.1)
-    assert np.abs(np.array(strains) + 10).max() < 0.2
+    mean, single = (0.3, 0.5) if name == "block_matching" else (0.1, 0.2)
+    assert np.mean(strains) == pytest.approx(-10.0, abs=mean)
+    assert np.abs(np.array(strains) + 10).max() < single
 
 
 @ALL

@@ -51,7 +51,7 @@ class MultilagMatchingConfig:
 
     template_px: int = 21
     reach_px: tuple[int, ...] = (8, 5, 2)
-    neighbour_px: tuple[float, ...] = (20.0, 11.0, 8.0)
+    neighbour_px: tuple[float, ...] = (12.0, 8.0, 6.0)
     short_lags: tuple[int, ...] = (1, 2, 3, 4)
     lags: tuple[int, ...] = (1, 2, 3, 4, 6, 8, 12, 16, 24)
     smooth_frames: float = 1.0
