@@ -277,18 +277,20 @@ def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
 
 
+_TRACKING_COLUMNS = {
+    "clip": "clip",
+    "share_within": "share",
+    "within_2_px": "< 2 px",
+    "median_error_px": "median px",
+    "average_jaccard": "AJ",
+    "occlusion_accuracy": "OA",
+    "gls_error": "GLS error",
+    "seconds": "s",
+}
+
+
 def _brief_tracking(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    names = (
-        "clip",
-        "share_within",
-        "within_2_px",
-        "median_error_px",
-        "average_jaccard",
-        "occlusion_accuracy",
-        "gls_error",
-        "seconds",
-    )
-    return [{name: row[name] for name in names} for row in rows]
+    return [{title: row[name] for name, title in _TRACKING_COLUMNS.items()} for row in rows]
 
 
 def main() -> None:

@@ -50,8 +50,8 @@ class MultilagMatchingConfig:
     """
 
     template_px: int = 21
-    reach_px: tuple[int, ...] = (8, 5, 2)
-    neighbour_px: tuple[float, ...] = (12.0, 8.0, 6.0)
+    reach_px: tuple[int, ...] = (8, 5, 2, 2)
+    neighbour_px: tuple[float, ...] = (12.0, 8.0, 6.0, 3.0)
     short_lags: tuple[int, ...] = (1, 2, 3, 4)
     lags: tuple[int, ...] = (1, 2, 3, 4, 6, 8, 12, 16, 24)
     smooth_frames: float = 1.0
