@@ -1,0 +1,1 @@
+"""Simulated echocardiography with known motion."""

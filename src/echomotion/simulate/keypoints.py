@@ -1,0 +1,59 @@
+"""The named points of each view, as material points that are followed through the beat."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from echomotion.core import View
+from echomotion.simulate.motion import Motion
+
+FloatArray = NDArray[np.float64]
+
+PARASTERNAL = ("septal_epicardial", "septal_endocardial", "posterior_endocardial", "posterior_epicardial")
+# The line on which a parasternal view is measured crosses the cavity at the tips of the mitral leaflets.
+_MEASURED_AT = 0.7
+
+
+def key_points(motion: Motion) -> tuple[tuple[str, ...], FloatArray]:
+    """Names and places (K, T, 2) in mm of the key-points of a view."""
+    view = motion.heart.view
+    if view is View.PSAX:
+        names: tuple[str, ...] = (
+            "inferior_insertion",
+            "anterior_insertion",
+            "septal_endocardial",
+            "lateral_endocardial",
+        )
+        s, w = [0.0, 1 / 3, 1 / 6, 2 / 3], [1.0, 1.0, 0.0, 0.0]
+    elif view is View.PLAX:
+        names = PARASTERNAL
+        first, second = _crossing(motion)
+        s, w = [first, first, second, second], [1.0, 0.0, 0.0, 1.0]
+    else:
+        names = ("annulus_left", "annulus_right", "apex")
+        s, w = [0.0, 1.0, motion.apex_s], [0.0, 0.0, 0.0]
+    return names, motion.wall_positions(np.asarray(s), np.asarray(w))
+
+
+def _crossing(motion: Motion) -> tuple[float, float]:
+    """Where a line at right angles to the long axis meets the two walls at end-diastole, in s."""
+    s = motion.wall.nodes
+    endo = motion.endo
+    base = (endo[0] + endo[-1]) / 2
+    apex = motion.wall.reference(np.array([motion.apex_s]), np.zeros(1))[0]
+    height = (endo - apex) @ (base - apex) / np.sum((base - apex) ** 2)
+    low = int(np.argmin(height))
+    # Heights fall along the first wall and rise along the second.
+    first = float(np.interp(_MEASURED_AT, height[: low + 1][::-1], s[: low + 1][::-1]))
+    return first, float(np.interp(_MEASURED_AT, height[low:], s[low:]))
+
+
+def wall_dimensions(names: tuple[str, ...], places_mm: FloatArray) -> Mapping[str, FloatArray]:
+    """Septum, cavity and posterior wall in mm on every frame, (T,), between the key-points of the parasternal view."""
+    if names != PARASTERNAL:
+        return {}
+    gaps = np.hypot(*np.moveaxis(np.diff(places_mm, axis=0), -1, 0))
+    return dict(zip(("ivs", "lvid", "lvpw"), gaps, strict=True))

@@ -1,0 +1,241 @@
+"""A whole sequence: what it states is what its own displacement, masks and tracks show; seeds; streams; batches."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+
+from echomotion.core import DataError, View
+from echomotion.measure.contours import level_contour, polygon_area
+from echomotion.measure.lengths import line_strain, segment_lengths, strain_of_lengths
+from echomotion.simulate.anatomy import CLASSES
+from echomotion.simulate.artefacts import Artefacts, Shadow
+from echomotion.simulate.heart import VIEWS, HeartParameters, wall_segments
+from echomotion.simulate.probe import Probe
+from echomotion.simulate.rhythm import fibrillation, steady_rhythm
+from echomotion.simulate.sequence import batch_stream, simulate, stream
+
+SMALL = {"shape": (96, 96), "n_frames": 9, "n_tracks": 48}
+
+
+@pytest.fixture(scope="module", params=VIEWS)
+def sequence(request):
+    return simulate(request.param, seed=3, n_frames=12, n_tracks=200, shape=(160, 160), difficulty=0.2)
+
+
+def reference_points(sequence, w, count=300):
+    """Places of a line of the wall on the reference frame, in px."""
+    motion, picture = sequence.recording.motion, sequence.recording.picture
+    s = np.linspace(0, 1, count)
+    return motion.wall.reference(s, np.full(count, w)) / picture.spacing_mm + np.array(picture.origin_px)
+
+
+def test_it_has_everything_in_its_types(sequence):
+    view, frames = sequence.clip.view, sequence.clip.n_frames
+    assert sequence.clip.shape == (160, 160)
+    assert sequence.clip.spacing_mm[0] == sequence.clip.spacing_mm[1] > 0
+    assert sequence.tracks.xy.shape == (200, frames, 2)
+    assert sequence.tracks.visible[:, sequence.reference_frame].mean() > 0.6
+    assert sequence.point_tissue.count("wall") >= 140
+    assert tuple(sequence.masks.classes.values()) == CLASSES[view]
+    for name in CLASSES[view]:
+        if name != "aorta":
+            assert sequence.masks.mask(name).any(), name
+    assert sequence.keypoints.xy.shape == (len(sequence.keypoints.names), frames, 2)
+    assert tuple(sequence.truth.segment_strain) == wall_segments(view)
+    assert 10 < sequence.clip.frames[sequence.masks.labels == 2].mean() < 230
+
+
+def test_stated_strain_is_that_of_the_dense_displacement(sequence):
+    truth = sequence.truth
+    for layer, w in (("endocardial", 0.0), ("mid_wall", 0.5), ("epicardial", 1.0)):
+        points = reference_points(sequence, w)
+        xy = points[:, None] + sequence.displacement(points)
+        found = line_strain(xy, sequence.reference_frame)
+        assert np.abs(found - truth.strain[layer]).max() < 0.1
+    edges = sequence.recording.motion.segment_edges
+    motion, picture = sequence.recording.motion, sequence.recording.picture
+    for name, low, high in zip(truth.segment_strain, edges[:-1], edges[1:], strict=True):
+        s = np.linspace(low, high, 60)
+        points = motion.wall.reference(s, np.full(60, 0.5)) / picture.spacing_mm + np.array(picture.origin_px)
+        xy = points[:, None] + sequence.displacement(points)
+        assert np.abs(line_strain(xy, sequence.reference_frame) - truth.segment_strain[name]).max() < 0.1
+    inner, outer = (reference_points(sequence, w) for w in (0.0, 1.0))
+    across = outer[:, None] + sequence.displacement(outer) - inner[:, None] - sequence.displacement(inner)
+    thickness = np.hypot(across[..., 0], across[..., 1]).mean(axis=0)
+    radial = strain_of_lengths(thickness, sequence.reference_frame)
+    assert np.abs(radial - truth.radial_strain).max() < 0.1
+
+
+def test_the_area_of_the_wall_changes_as_the_stated_stretch_says(sequence):
+    motion, truth = sequence.recording.motion, sequence.truth
+    inner, outer = reference_points(sequence, 0.0), reference_points(sequence, 1.0)
+    moved = [p[:, None] + sequence.displacement(p) for p in (inner, outer)]
+    scale = sequence.recording.picture.spacing_mm**2
+    areas = []
+    for t in range(motion.n_times):
+        if motion.wall.closed:
+            areas.append(polygon_area(moved[1][:, t]) - polygon_area(moved[0][:, t]))
+        else:
+            areas.append(polygon_area(np.concatenate([moved[0][:, t], moved[1][::-1, t]])))
+    areas = scale * np.array(areas)
+    start = areas[sequence.reference_frame]
+    assert np.allclose(areas, start / truth.out_of_plane_stretch, rtol=5e-3)
+    assert np.allclose(areas, truth.wall_area_mm2, rtol=5e-3)
+
+
+def test_masks_tracks_and_displacement_agree_within_half_a_pixel(sequence):
+    tracks, masks = sequence.tracks, sequence.masks
+    start = tracks.queries[:, 1:]
+    assert np.abs(start[:, None] + sequence.displacement(start) - tracks.xy).max() < 0.01
+    # The endocardial line, carried along, lies on the border of the cavity's mask on every frame.
+    points = reference_points(sequence, 0.0)[30:-30]
+    xy = points[:, None] + sequence.displacement(points)
+    cavity = masks.mask(masks.classes[1])
+    fan = sequence.clip.frames.max(axis=0) > 0
+    fan = ndimage.binary_erosion(ndimage.binary_closing(fan, iterations=3), iterations=4)
+    for t in range(sequence.clip.n_frames):
+        field = ndimage.gaussian_filter(cavity[t].astype(float), 0.7)
+        contour = level_contour(field)
+        at = np.round(xy[:, t]).astype(int)
+        seen = np.all((at >= 0) & (at < 160), axis=1)
+        seen[seen] = fan[at[seen, 1], at[seen, 0]]
+        gap = np.sqrt(((xy[seen, t, None] - contour[None]) ** 2).sum(-1).min(1))
+        assert np.percentile(gap, 98) < 0.6
+        assert np.median(gap) < 0.3
+    # Points of the wall stay in the wall.
+    wall = np.flatnonzero(np.array(sequence.point_tissue) == "wall")
+    muscle = masks.labels == 2
+    if sequence.clip.view is View.PLAX:
+        muscle |= masks.labels == 3
+    grown = np.stack([ndimage.binary_dilation(m, iterations=1) for m in muscle])
+    for t in range(sequence.clip.n_frames):
+        seen = wall[tracks.visible[wall, t]]
+        x, y = np.round(tracks.xy[seen, t]).astype(int).T
+        assert grown[t, np.clip(y, 0, 159), np.clip(x, 0, 159)].mean() > 0.99
+
+
+def test_a_perfect_tracker_measures_the_stated_strain(sequence):
+    tracks = sequence.wall_line("mid_wall", count=200)
+    found = line_strain(tracks.xy, sequence.reference_frame, sequence.clip.spacing_mm)
+    assert np.abs(found - sequence.truth.strain["mid_wall"]).max() < 0.1
+    lengths = segment_lengths(tracks.xy, tracks.wall, sequence.clip.spacing_mm, ed_frame=sequence.reference_frame)
+    for name, length in lengths.items():
+        strain = strain_of_lengths(length, sequence.reference_frame)
+        assert np.abs(strain - sequence.truth.segment_strain[name]).max() < 0.6
+
+
+def test_key_points_lie_on_the_wall(sequence):
+    masks, keypoints = sequence.masks, sequence.keypoints
+    t = sequence.reference_frame
+    near = ndimage.binary_dilation(np.isin(masks.labels[t], (1, 2, 3)), iterations=2)
+    for x, y in np.round(keypoints.xy[:, t]).astype(int):
+        if 0 <= x < 160 and 0 <= y < 160 and sequence.clip.frames[:, y, x].any():
+            assert near[y, x]
+    if sequence.clip.view is View.PLAX:
+        size = sequence.dimensions_mm
+        assert set(size) == {"ivs", "lvid", "lvpw"}
+        assert size["lvid"].min() < size["lvid"][t]
+        assert size["lvpw"].max() > size["lvpw"][t]
+
+
+def test_the_same_seed_gives_the_same_sequence_to_the_bit():
+    first, second, other = (simulate("A4C", seed, **SMALL) for seed in (5, 5, 6))
+    for name in ("clip.frames", "tracks.xy", "tracks.visible", "masks.labels", "keypoints.xy"):
+        part, field = name.split(".")
+        assert np.array_equal(getattr(getattr(first, part), field), getattr(getattr(second, part), field))
+    assert first.parameters() == second.parameters()
+    assert not np.array_equal(first.clip.frames, other.clip.frames)
+
+
+def test_drawing_does_not_touch_the_global_generators():
+    state = torch.random.get_rng_state()
+    numpy_state = np.random.get_state()[1].copy()  # noqa: NPY002
+    simulate("PSAX", 1, **SMALL)
+    assert torch.equal(state, torch.random.get_rng_state())
+    assert np.array_equal(numpy_state, np.random.get_state()[1])  # noqa: NPY002
+
+
+def test_several_beats_and_fibrillation_have_their_phases():
+    heart = HeartParameters(View.A4C, rhythm=steady_rhythm(120))
+    sequence = simulate(heart=heart, seed=0, frame_rate_hz=20, n_frames=32, shape=(64, 64), n_tracks=8)
+    beats = sequence.phases.beats
+    assert len(beats) == 3
+    assert beats[1].ed_s - beats[0].ed_s == pytest.approx(0.5)
+    assert beats[0].es_s - beats[0].ed_s == pytest.approx(heart.rhythm.systole_s[0])
+    assert np.allclose(sequence.clip.r_wave_times_s, [b.ed_s for b in beats])
+    volume = sequence.truth.volume_ml
+    assert sequence.truth.ejection_fraction == pytest.approx(100 * (1 - volume.min() / volume[0]), abs=2)
+    irregular = heart.with_(rhythm=fibrillation(100, np.random.default_rng(0)))
+    uneven = simulate(heart=irregular, seed=0, frame_rate_hz=20, n_frames=60, shape=(64, 64), n_tracks=8)
+    gaps = np.diff(uneven.clip.r_wave_times_s)
+    assert np.ptp(gaps) > 0.05
+
+
+def test_the_reference_may_lie_anywhere_in_the_clip():
+    late = simulate("A2C", 4, reference_frame=5, **SMALL)
+    assert late.clip.r_wave_times_s[0] == pytest.approx(late.clip.times_s[5], abs=1e-9) or any(
+        np.isclose(late.clip.r_wave_times_s, late.clip.times_s[5])
+    )
+    assert np.abs(late.truth.strain["mid_wall"][5]) < 1e-6
+    assert np.all(late.tracks.queries[:, 0] == 5)
+
+
+def test_points_behind_a_rib_and_outside_the_fan_are_not_visible():
+    probe = Probe(sector_deg=50, depth_mm=150)
+    clear, hidden = (
+        simulate("A4C", 2, probe=probe, artefacts=artefacts, **SMALL)
+        for artefacts in (Artefacts(), Artefacts(shadows=(Shadow(15.0, 14.0, 30.0),)))
+    )
+    assert hidden.tracks.visible.sum() < clear.tracks.visible.sum()
+    xy = clear.tracks.xy * clear.clip.spacing_mm[0]
+    tip = np.array(clear.recording.picture.origin_px) * clear.clip.spacing_mm[0]
+    angle = np.degrees(np.arctan2(*(np.moveaxis(xy - tip, -1, 0))))
+    assert np.array_equal(
+        clear.tracks.visible, (np.abs(angle) <= 25) & (np.hypot(*np.moveaxis(xy - tip, -1, 0)) <= 150)
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"view": "XYZ"}, "view"),
+        ({"frame_rate_hz": 0}, "frame_rate_hz is 0; it must lie between 20 and 120"),
+        ({"n_frames": 0}, "n_frames"),
+        ({"kind": "odd"}, "kind"),
+        ({"difficulty": 2}, "difficulty"),
+        ({"n_tracks": 0}, "n_tracks"),
+        ({"reference_frame": 99}, "reference_frame"),
+        ({"seed": -1}, "seed"),
+        ({"shape": (4, 4)}, "shape"),
+    ],
+)
+def test_bad_arguments_are_refused_by_name(options, named):
+    with pytest.raises(DataError, match=named):
+        simulate(**({"view": "A4C", "seed": 0} | options))
+
+
+def test_streams_repeat_and_batches_hold_the_same_sequences():
+    options = SMALL | {"difficulty": 0.1}
+    first, again = (list(itertools.islice(stream(7, ("A4C", "PSAX"), **options), 3)) for _ in range(2))
+    assert [s.seed for s in first] == [s.seed for s in again]
+    assert np.array_equal(first[2].clip.frames, again[2].clip.frames)
+    batch = next(batch_stream(3, 7, ("A4C", "PSAX"), **options))
+    assert batch.frames.shape == (3, 9, 96, 96)
+    assert batch.frames.dtype == torch.uint8
+    assert batch.tracks.shape == (3, 48, 9, 2)
+    assert batch.visible.shape == (3, 48, 9)
+    assert batch.seeds == tuple(s.seed for s in first)
+    for k, sequence in enumerate(first):
+        assert np.array_equal(batch.frames[k].numpy(), sequence.clip.frames)
+        assert np.array_equal(batch.tracks[k].numpy(), sequence.tracks.xy)
+        assert int(batch.reference_frame[k]) == sequence.reference_frame
+        assert np.allclose(batch.times_s[k].numpy(), sequence.clip.times_s, atol=1e-6)
+    with pytest.raises(DataError, match="views is empty"):
+        next(stream(0, ()))
+    with pytest.raises(DataError, match="batch"):
+        next(batch_stream(0))

@@ -1,0 +1,112 @@
+"""Templates: a patient's contours give shape and motion, the image echogenicity; testing patients are refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from echomotion.core import Clip, DataError, DatasetError, View
+from echomotion.datasets.camus import CamusFrame
+from echomotion.simulate.heart import HeartParameters
+from echomotion.simulate.rhythm import steady_rhythm
+from echomotion.simulate.sequence import simulate
+from echomotion.simulate.store import simulate_to_folder, stored_displacement
+from echomotion.simulate.templates import (
+    Template,
+    make_template,
+    read_template,
+    template_motion,
+    template_names,
+)
+
+SMALL = {"shape": (128, 128), "n_frames": 7, "n_tracks": 64}
+
+
+@pytest.fixture(scope="module")
+def frames():
+    """Two frames of a simulated heart with its masks, as if they were a patient's."""
+    heart = HeartParameters(View.A4C, rhythm=steady_rhythm(60))
+    made = simulate(
+        heart=heart, seed=1, frame_rate_hz=20, n_frames=9, reference_frame=0, difficulty=0.0, shape=(320, 320)
+    )
+    es = made.clip.frame_at(made.phases.beats[0].es_s if made.phases.beats else heart.rhythm.systole_s[0])
+    labels = np.where(made.masks.labels == 4, 0, made.masks.labels)
+    clips = [Clip(made.clip.frames[k][None], np.zeros(1), made.clip.spacing_mm, View.A4C) for k in (0, es)]
+    patient = [
+        CamusFrame("someone", p, "Good", c, labels[k]) for p, c, k in zip(("ED", "ES"), clips, (0, es), strict=True)
+    ]
+    return made, patient, es
+
+
+def test_shape_and_motion_follow_the_two_contours(frames):
+    made, patient, es = frames
+    template = make_template(*patient)
+    heart = HeartParameters(View.A4C, rhythm=steady_rhythm(60))
+    motion = template_motion(heart, template, np.array([0.0, heart.rhythm.systole_s[0]]))
+    s = np.linspace(0, 1, 120)
+    for w, ed_line, es_line in ((0.0, template.endo_ed, template.endo_es), (1.0, template.epi_ed, template.epi_es)):
+        places = motion.wall_positions(s, w)
+        for t, line in enumerate((ed_line, es_line)):
+            gap = np.sqrt(((places[:, t, None] - line[None]) ** 2).sum(-1).min(1))
+            assert gap.max() < 0.6
+    # The strain of the wall comes out as that of the heart from which the contours were taken.
+    middle = motion.wall_positions(np.linspace(0, 1, 241), 0.5)
+    length = np.hypot(*np.moveaxis(np.diff(middle, axis=0), -1, 0)).sum(axis=0)
+    assert 100 * (length[1] / length[0] - 1) == pytest.approx(made.truth.strain["mid_wall"][es], abs=3.0)
+    assert template.sector_deg == pytest.approx(made.recording.probe.sector_deg, abs=3)
+    assert template.depth_mm == pytest.approx(made.recording.probe.depth_mm, rel=0.04)
+
+
+def test_echogenicity_follows_the_image(frames):
+    template = make_template(*frames[1])
+    centre = template.endo_ed.mean(axis=0)[None]
+    middle = ((template.endo_ed + template.epi_ed) / 2)[20:-20]
+    assert template.levels(centre, 55.0)[0] < np.median(template.levels(middle, 55.0)) - 4
+    sequence = simulate("A4C", 1, template=template, difficulty=0.0, **SMALL)
+    grey = sequence.clip.frames[sequence.reference_frame]
+    labels = sequence.masks.labels[sequence.reference_frame]
+    assert grey[labels == 2].mean() > 1.3 * grey[labels == 1].mean()
+    assert sequence.masks.has("left_atrium")
+
+
+def test_a_template_motion_is_stored_with_the_sequence(frames):
+    template = make_template(*frames[1])
+    sequence = simulate("A4C", 4, template=template, **SMALL)
+    points = np.random.default_rng(0).uniform(20, 110, (50, 2))
+    again = stored_displacement(sequence.parameters(), points)
+    assert np.abs(again - sequence.displacement(points)).max() < 1e-3
+    assert Template.from_outlines(template.outlines()).apex_s == template.apex_s
+
+
+def test_contours_that_do_not_fit_are_refused(frames):
+    ed, es = frames[1]
+    empty = CamusFrame("someone", "ES", "", es.clip, np.zeros_like(es.labels))
+    with pytest.raises(DataError, match="template someone, ES"):
+        make_template(ed, empty)
+    turned = CamusFrame("someone", "ES", "", es.clip, es.labels[:, ::-1])
+    make_template(ed, turned)
+    with pytest.raises(DataError, match="A4C is needed"):
+        template_motion(HeartParameters(View.PSAX), make_template(ed, es), [0.0])
+
+
+def test_testing_patients_are_never_used(tmp_path):
+    with pytest.raises(DatasetError, match="never used"):
+        template_names(tmp_path, "testing")
+    (tmp_path / "database_nifti").mkdir()
+    (tmp_path / "database_split").mkdir()
+    (tmp_path / "database_split" / "subgroup_testing.txt").write_text("patient0001\n")
+    with pytest.raises(DatasetError, match="testing patient"):
+        read_template(tmp_path, "patient0001")
+    with pytest.raises(DatasetError, match="testing"):
+        simulate_to_folder("A4C", 1, 0, tmp_path / "out", templates=tmp_path, template_split="testing")
+
+
+def test_real_patients_make_beating_hearts(echo_data):
+    names = template_names(echo_data, "fit")
+    assert len(names) == 369
+    template = read_template(echo_data, names[3])
+    sequence = simulate("A4C", 2, template=template, reference_frame=0, **SMALL)
+    truth = sequence.truth
+    assert 20 < truth.ejection_fraction < 80
+    assert -30 < truth.end_systolic_strain < 0
+    assert truth.wall_area_mm2.min() > 0
