@@ -144,12 +144,17 @@ def test_nothing_wraps_round_the_edges():
 
 def test_render_shows_a_scatterer_at_its_pixel():
     picture = fitting_picture(PROBE)
-    for x, y in ((0.0, 60.0), (18.0, 80.0), (-25.0, 95.0)):
-        frame = render(torch.tensor([[[[x, y]]]]), torch.full((1, 1, 1), 30.0), PROBE, picture, None, generator())[0, 0]
-        row, column = np.unravel_index(int(frame.argmax()), frame.shape)
-        expected = picture.to_px(torch.tensor([x, y]))
-        assert abs(column - float(expected[0])) < 2.5
-        assert abs(row - float(expected[1])) < 1.5
+    # Below white, so that the middle of the spot can be told.
+    probe = replace(PROBE, dynamic_range_db=40.0, gain_db=0.0)
+    y, x = np.mgrid[: picture.shape[0], : picture.shape[1]]
+    for place in ((0.0, 60.0), (18.0, 80.0), (-25.0, 95.0)):
+        position = torch.tensor([[[place]]])
+        frame = render(position, torch.ones(1, 1, 1), probe, picture, None, generator())[0, 0].numpy().astype(float)
+        assert 100 < frame.max() < 255
+        expected = picture.to_px(torch.tensor(place)).tolist()
+        found = [(x * frame).sum() / frame.sum(), (y * frame).sum() / frame.sum()]
+        # The spot bends with the arc of equal depth, which moves its middle up a little.
+        assert found == pytest.approx(expected, abs=0.5)
 
 
 def test_speckle_moves_with_the_tissue():
@@ -255,8 +260,10 @@ def test_jpeg_loses_what_a_jpeg_library_loses(quality):
     theirs = np.asarray(Image.open(stream), dtype=np.float32)
     lost = np.abs(theirs - frame.numpy().astype(np.float32)).mean()
     assert lost > 0.3
-    # Integer transforms there round differently; whole blocks must agree.
-    assert np.abs(ours - theirs)[:120, :144].mean() < 0.12 * lost
+    # Integer transforms there round by a grey level here and there, whatever the quality; whole blocks must agree.
+    difference = np.abs(ours - theirs)[:120, :144]
+    assert difference.mean() < 0.25
+    assert np.mean(difference <= 1) > 0.99
 
 
 def test_scan_conversion_puts_beams_where_they_belong():
