@@ -14,11 +14,15 @@ NOT_YET = {
     *(f"test_masks_tracks_and_displacement_agree_within_half_a_pixel[{view}]" for view in _VIEWS),
 }
 
+# All of these are fast; one that is not is marked where it stands.
+FAST_FILES = {"test_ultrasound.py", "test_artefacts.py", "test_similarity.py", "test_rendering_stays_on_device.py"}
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark all tests of the simulator as slow, and those above as expected to fail."""
+    """Mark tests of the simulator as slow, but for fast files, and those above as expected to fail."""
     for item in items:
         if "tests/simulate" in item.nodeid:
-            item.add_marker(pytest.mark.slow)
+            if item.path.name not in FAST_FILES:
+                item.add_marker(pytest.mark.slow)
             if item.name in NOT_YET:
                 item.add_marker(pytest.mark.xfail(reason="misses its bound, see docs/simulation.md", strict=False))

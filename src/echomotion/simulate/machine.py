@@ -80,8 +80,8 @@ def blur(frames: Tensor, sigma_px: float) -> Tensor:
 def jpeg(frames: Tensor, quality: int) -> Tensor:
     """What JPEG of a quality (1 to 100) leaves of grey levels (M, H, W) from 0 to 255: float, rounded.
 
-    The transform and quantisation of baseline JPEG (ITU-T T.81) with the tables and the scale of quality of the
-    Independent JPEG Group; the coding after them loses nothing, so it is left out.
+    The transform and quantisation of baseline JPEG (ITU-T T.81) with the tables, the scale of quality and the rounding
+    of the Independent JPEG Group; the coding after them loses nothing, so it is left out.
     """
     scale = 5000.0 / quality if quality < 50 else 200.0 - 2.0 * quality
     table = torch.tensor(_LUMINANCE, device=frames.device, dtype=frames.dtype)
@@ -91,7 +91,9 @@ def jpeg(frames: Tensor, quality: int) -> Tensor:
     basis = torch.tensor(_cosines(), device=frames.device, dtype=frames.dtype)
     high, wide = padded.shape[-2] // 8, padded.shape[-1] // 8
     blocks = (padded - 128.0).view(-1, high, 8, wide, 8).transpose(2, 3)
-    kept = torch.round(basis @ blocks @ basis.T / table) * table
+    # Their transform gives whole eighths and halves go away from zero: with small steps of the table that decides often.
+    eighths = torch.round(8.0 * (basis @ blocks @ basis.T))
+    kept = torch.floor((eighths.abs() + 4.0 * table) / (8.0 * table)) * eighths.sign() * table
     decoded = (basis.T @ kept @ basis).transpose(2, 3).reshape(padded.shape) + 128.0
     return decoded[:, :rows, :columns].round().clamp(0.0, 255.0)
 
