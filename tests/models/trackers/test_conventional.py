@@ -42,6 +42,14 @@ def test_a_shrink_of_ten_percent_is_a_strain_of_minus_ten(name):
     assert np.abs(np.array(strains) + 10).max() < single
 
 
+def test_smoothing_over_broad_tissue_keeps_its_strain():
+    clip, _ = affine_clip(shrink=0.10)
+    queries = lattice(60, 200, 60, 200, 10)
+    xy = MAKE["multilag_matching"](smooth_px=50.0).track(clip, queries).xy.astype(np.float64)
+    ends = np.array([[0, 13], [0, 13 * 14], [0, 195], [13, 13 * 14]])
+    assert [line_strain(xy[pair], 0)[-1] for pair in ends] == pytest.approx([-10.0] * 4, abs=0.1)
+
+
 @ALL
 def test_points_follow_a_rotation_from_queries_on_any_frame(name):
     clip, true_map = rotating_clip(degrees=12.0)
@@ -111,34 +119,42 @@ def test_options_that_make_no_sense_are_refused():
         lambda: MultilagMatchingConfig(template_px=20),
         lambda: MultilagMatchingConfig(reach_px=(8, 5)),
         lambda: MultilagMatchingConfig(lags=()),
+        lambda: MultilagMatchingConfig(smooth_px=0.0),
         lambda: MultilagMatchingConfig(neighbour_px=(0.0, 1.0, 1.0)),
     ):
         with pytest.raises(ModelError, match="needs"):
             wrong()
 
 
-# What a rigid disk must show: one rotation about one centre, and no strain. Speckle changes as it turns, since
-# the beam does not turn with it, so single points err; the bounds hold for all points and frames together.
-@pytest.mark.parametrize(("name", "residual"), [("lucas_kanade", np.median), ("multilag_matching", None)])
-def test_a_rotating_disk_turns_rigidly_and_has_no_strain(echo_data, name, residual):
-    clip = read_rotating_disk(echo_data / "rotating_disk")
+# What a rigid disk must show: one rotation about one centre, and no strain. Speckle is coarse along the rows' axis and
+# changes as it turns, since the beam does not turn with it, so single points err by pixels. Trackers as they are for
+# a heart's wall hold the bound in the root mean square of all points and frames (Lucas-Kanade with a window that
+# holds as much speckle); evened out over 50 px, as suits broad tissue, each point and each line holds it.
+@pytest.fixture(scope="module")
+def disk(echo_data):
     centre, radius = np.array([117.0, 125.7]), 0.85 * 102.9
     queries = lattice(17, 218, 25, 227, 8)
     queries = queries[np.linalg.norm(queries[:, 1:] - centre, axis=1) <= radius]
-    # Without the last pass, whose few neighbours serve the bends of a heart's wall, not a disk.
-    steady = MultilagMatchingConfig(neighbour_px=(12.0, 8.0, 6.0), reach_px=(8, 5, 2))
-    tracker = MAKE[name]() if name == "lucas_kanade" else multilag_matching(steady)
-    xy = tracker.track(clip, queries).xy.astype(np.float64)
-    residuals, angle = rigid_residuals(xy)
-    assert 9 < angle < 13
-    rms = np.sqrt(np.mean(residuals[:, 1:] ** 2))
-    assert (rms if residual is None else residual(residuals[:, 1:])) < 1.0
+    return read_rotating_disk(echo_data / "rotating_disk"), queries
 
+
+@pytest.mark.parametrize(("name", "options"), [("multilag_matching", {}), ("lucas_kanade", {"window_px": 61})])
+def test_a_rotating_disk_turns_rigidly(disk, name, options):
+    residuals, angle = rigid_residuals(MAKE[name](**options).track(*disk).xy.astype(np.float64))
+    assert 10 < angle < 12
+    assert np.sqrt(np.mean(residuals[:, 1:] ** 2)) < 1.0
+
+
+def test_a_rotating_disk_has_no_strain_anywhere(disk):
+    xy = MAKE["multilag_matching"](smooth_px=50.0).track(*disk).xy.astype(np.float64)
+    residuals, angle = rigid_residuals(xy)
+    assert 10 < angle < 12
+    assert residuals.max() < 1.0
     rng = np.random.default_rng(0)
     pairs = rng.integers(len(xy), size=(2000, 2))
     far = np.linalg.norm(xy[pairs[:, 0], 0] - xy[pairs[:, 1], 0], axis=1) >= 60
-    lines = [line_strain(xy[pair], 0) for pair in pairs[far][:100]]
-    assert np.mean(np.abs(lines)) < 1.5
+    strains = [line_strain(xy[pair], 0) for pair in pairs[far][:100]]
+    assert np.abs(strains).max() < 1.5
 
 
 def rigid_residuals(xy):
