@@ -120,6 +120,8 @@ def test_options_that_make_no_sense_are_refused():
         lambda: MultilagMatchingConfig(reach_px=(8, 5)),
         lambda: MultilagMatchingConfig(lags=()),
         lambda: MultilagMatchingConfig(smooth_px=0.0),
+        lambda: MultilagMatchingConfig(clutter_share=(2.0, 0.5, 0.0, 0.0)),
+        lambda: MultilagMatchingConfig(clutter_share=(0.5,)),
         lambda: MultilagMatchingConfig(neighbour_px=(0.0, 1.0, 1.0)),
     ):
         with pytest.raises(ModelError, match="needs"):
@@ -180,12 +182,12 @@ PLAIN = {
     "tune_hard": (0.676, 2.15),
 }
 ROBUST = {
-    "accept_clean": (0.98, 0.30),
-    "accept_mild": (0.97, 0.55),
-    "accept_hard": (0.88, 0.90),
-    "tune_clean": (0.96, 0.45),
-    "tune_mild": (0.94, 0.55),
-    "tune_hard": (0.78, 1.25),
+    "accept_clean": (0.99, 0.25),
+    "accept_mild": (0.98, 0.45),
+    "accept_hard": (0.90, 0.80),
+    "tune_clean": (0.98, 0.35),
+    "tune_mild": (0.96, 0.45),
+    "tune_hard": (0.83, 1.10),
 }
 
 

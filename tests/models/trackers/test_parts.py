@@ -9,6 +9,7 @@ from scipy.linalg import solveh_banded
 
 from echomotion.core import Clip
 from echomotion.models.trackers.block_matching import peak
+from echomotion.models.trackers.clutter import without_clutter
 from echomotion.models.trackers.correlation import averaged, peaks, smoothed_in_time, spectra
 from echomotion.models.trackers.multilag import solve_banded_systems
 from echomotion.models.trackers.neighbours import local_affine, neighbour_weights
@@ -67,6 +68,17 @@ def test_neighbours_tell_the_affine_motion_and_a_line_or_a_single_point_only_wha
     found, expected = local_affine(xy[:1], np.zeros(1, int), 20.0, 1e-3)
     assert found == pytest.approx(np.broadcast_to(np.eye(2), (1, 2, 2, 2)))
     assert expected == pytest.approx(xy[:1])
+
+
+def test_what_stands_still_fades_and_what_moves_stays(rng):
+    frames = np.zeros((10, 20, 40), np.uint8)
+    frames[:, 2:5, 2:5] = 200
+    for t in range(10):
+        frames[t, 12, 4 * t] = 200
+    out = without_clutter(frames, 0.5)
+    assert out[:, 2:5, 2:5].max() <= 101
+    assert all(out[t, 12, 4 * t] >= 190 for t in range(10))
+    assert without_clutter(frames, 0.0) is frames
 
 
 def test_a_patch_without_contrast_is_not_compared():

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from echomotion.models.trackers.clutter import without_clutter
 from echomotion.models.trackers.correlation import averaged, peaks, smoothed_in_time, smoothing_reach, spectra
 from echomotion.models.trackers.neighbours import local_affine, neighbour_weights
 
@@ -45,6 +46,8 @@ class Stage:
         Distances in frames between the two frames of a pair.
     to_query : bool
         Also match every frame with the query's.
+    clutter_share : float
+        How much of what stands still is taken out of the frames, 0 to 1.
     """
 
     size: int
@@ -53,6 +56,7 @@ class Stage:
     gradient_px: float
     lags: tuple[int, ...]
     to_query: bool
+    clutter_share: float
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,7 @@ def refine(
     disagreement : float (N, T)
         Weighted root mean square of how far the pairs at a frame miss the trajectory, in px.
     """
+    frames = without_clutter(frames, stage.clutter_share)
     weights = neighbour_weights(xy, stage.sigma_px)
     gradient, _ = local_affine(xy, start, stage.gradient_px, _CALM)
     length = len(frames)

@@ -22,8 +22,8 @@ from echomotion.models.trackers.stepwise import REFERENCE_HEIGHT, Calibration, l
 from echomotion.models.trackers.working_grid import working_frames
 
 # Fitted as that of Lucas-Kanade, with the disagreement between pairs of frames in place of the drift; on another heart
-# the expected calibration error is 0.01 (clean) to 0.07 (hard).
-CALIBRATION = Calibration(offset=-1.95, likeness=6.98, drift=-0.91)
+# the expected calibration error is 0.01 (clean) to 0.06 (hard).
+CALIBRATION = Calibration(offset=-1.09, likeness=5.04, drift=-1.32)
 
 # Enough for neighbours that lie on a line; strain is lessened by its size in parts, so it is small.
 _EXACT = 0.003
@@ -48,6 +48,9 @@ class MultilagMatchingConfig:
         A heart's wall bends within a centimetre; for broad tissue that moves as one, 40 px give smoother strain.
     short_lags, lags : tuple of int
         Frames between the two frames of a pair, in the first pass and in the later ones.
+    clutter_share : tuple of float
+        Share of what stands still that is taken out of the frames in each pass. It finds the way first where clutter
+        lies over the wall; the last passes see the frames as they are, and so tissue that hardly moves.
     smooth_frames : float
         Gaussian over time on the correlation volumes.
     tolerance_px : float
@@ -65,6 +68,7 @@ class MultilagMatchingConfig:
     smooth_px: float = 6.0
     short_lags: tuple[int, ...] = (1, 2, 3, 4)
     lags: tuple[int, ...] = (1, 2, 3, 4, 6, 8, 12, 16, 24)
+    clutter_share: tuple[float, ...] = (0.5, 0.5, 0.0, 0.0)
     smooth_frames: float = 1.0
     tolerance_px: float = 1.0
     max_height: int = 256
@@ -73,8 +77,10 @@ class MultilagMatchingConfig:
     def __post_init__(self) -> None:
         if self.template_px < 3 or self.template_px % 2 == 0:
             raise ModelError("multilag_matching needs an odd template_px of 3 or more")
-        if not self.reach_px or len(self.reach_px) != len(self.neighbour_px) or min(self.reach_px) < 1:
-            raise ModelError("multilag_matching needs as many reach_px (1 or more) as neighbour_px")
+        if len({len(self.reach_px), len(self.neighbour_px), len(self.clutter_share)}) > 1 or not self.reach_px:
+            raise ModelError("multilag_matching needs as many reach_px as neighbour_px and clutter_share, one or more")
+        if min(self.reach_px) < 1 or not 0 <= min(self.clutter_share) <= max(self.clutter_share) <= 1:
+            raise ModelError("multilag_matching needs reach_px of 1 or more and clutter_share from 0 to 1")
         if min(*self.neighbour_px, self.gradient_px, self.smooth_px, self.tolerance_px) <= 0 or self.smooth_frames < 0:
             raise ModelError(
                 "multilag_matching needs neighbour_px, gradient_px, smooth_px and tolerance_px above 0, "
@@ -96,8 +102,11 @@ class MultilagMatchingConfig:
                 self.gradient_px,
                 self.lags if i else self.short_lags,
                 to_query=i > 0,
+                clutter_share=share,
             )
-            for i, (reach, sigma) in enumerate(zip(self.reach_px, self.neighbour_px, strict=True))
+            for i, (reach, sigma, share) in enumerate(
+                zip(self.reach_px, self.neighbour_px, self.clutter_share, strict=True)
+            )
         )
 
 
