@@ -64,6 +64,17 @@ def test_points_follow_a_rotation_from_queries_on_any_frame(name):
     assert tracks.confidence.mean() > 0.9
 
 
+def test_a_long_clip_is_tracked_in_blocks_with_the_same_result(monkeypatch):
+    clip, _ = affine_clip(shrink=0.05, frames=30, shape=(96, 96))
+    queries = lattice(30, 70, 30, 70, 13, t=7)
+    whole = MAKE["multilag_matching"]().track(clip, queries)
+    monkeypatch.setattr("echomotion.models.trackers.multilag._MEMORY", 0.0)
+    calls = []
+    blocks = MAKE["multilag_matching"]().track(clip, queries, progress=lambda done, total: calls.append((done, total)))
+    assert calls[-1][0] == calls[-1][1] > 4 * 9 * 3
+    assert np.abs(blocks.xy - whole.xy).max() < 0.01
+
+
 @ALL
 def test_a_point_that_leaves_the_picture_is_held_and_called_invisible(name):
     matrices = np.tile(np.eye(2), (12, 1, 1))
