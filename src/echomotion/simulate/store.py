@@ -96,8 +96,9 @@ def simulate_to_folder(
         "templates": template_split if patients else None,
         "options": json.loads(json.dumps(options)),
     }
-    _claim(target, asked)
-    shards, done = [], 0
+    _refuse_other_runs(target, asked)
+    shards: list[Path] = []
+    done = 0
     for first in range(0, count, shard_size):
         shard = target / SHARD_NAME.format(first // shard_size)
         size = min(shard_size, count - first)
@@ -107,6 +108,9 @@ def simulate_to_folder(
                 sequences.append(_one(which, seed, number, templates, patients, options))
                 if progress is not None:
                     progress(number + 1, count)
+            if not done:
+                # Not before: parameters that cannot be simulated leave nothing behind.
+                _write_manifest(target, asked, [], 0)
             write_shard(shard, sequences)
         elif progress is not None:
             progress(first + size, count)
@@ -133,8 +137,8 @@ def _one(
     raise DatasetError(f"{templates}: {_MOST_REFUSALS} patients in a row gave no usable contours")
 
 
-def _claim(folder: Path, asked: dict[str, Any]) -> None:
-    """Make the folder, or see that it belongs to the same run."""
+def _refuse_other_runs(folder: Path, asked: dict[str, Any]) -> None:
+    """See that the folder is new, empty, or belongs to the same run."""
     if (folder / MANIFEST).exists():
         try:
             before = read_manifest(folder)
@@ -145,7 +149,6 @@ def _claim(folder: Path, asked: dict[str, Any]) -> None:
         return
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise OutputError(f"{folder}: is not an empty folder; choose another output folder")
-    _write_manifest(folder, asked, [], 0)
 
 
 def _write_manifest(folder: Path, asked: dict[str, Any], shards: list[str], done: int) -> None:
