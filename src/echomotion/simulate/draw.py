@@ -12,6 +12,7 @@ from echomotion.simulate.checks import check_name
 from echomotion.simulate.heart import (
     KINDS,
     LATEST_SHARE,
+    THICKEST_SHARE,
     Contraction,
     HeartParameters,
     Lesion,
@@ -26,6 +27,8 @@ from echomotion.simulate.rhythm import Rhythm, fibrillation, steady_rhythm
 
 _KIND_SHARES = (0.34, 0.14, 0.1, 0.12, 0.1, 0.12, 0.08)
 _FIBRILLATION_SHARE = 0.08
+# Drawn walls keep this part of the thickest that their cavity allows.
+_SPARE = 0.97
 
 # Shortening along and round the long axis in the middle of the wall, lowest and highest of each kind.
 _STRENGTH: dict[str, tuple[tuple[float, float], tuple[float, float]]] = {
@@ -86,16 +89,17 @@ def _shape(view: View, kind: str, rng: np.random.Generator) -> Shape:
     if kind == "dilated" or (kind in ("reduced", "dyssynchronous") and rng.random() < 0.5):
         radius, length, thickness = rng.uniform(27.0, 36.0), rng.uniform(90.0, 112.0), rng.uniform(6.5, 9.0)
     elif kind == "hypertrophic":
-        radius, thickness = rng.uniform(19.0, 23.0), rng.uniform(12.5, 16.5)
+        radius, thickness = rng.uniform(20.0, 24.0), rng.uniform(12.0, 15.5)
         septum = rng.uniform(1.0, 1.15)
         lateral = rng.uniform(0.8, 1.0)
     apex = rng.uniform(0.65, 0.85) * thickness
     if view is View.RV_FOCUSED:
         radius, length = rng.uniform(15.0, 20.0), rng.uniform(66.0, 86.0)
+        thickest = _SPARE * THICKEST_SHARE["thickness_second_mm"] * radius
         free = rng.uniform(3.5, 5.5)
         return Shape(
             length, radius, rng.uniform(108, 120), rng.uniform(0.05, 0.15), rng.uniform(-0.08, 0.05),
-            free, max(4.0, 0.8 * free), min(thickness, 0.75 * radius),
+            free, max(4.0, 0.8 * free), min(thickness, thickest),
         )  # fmt: skip
     first, second = (septum, lateral) if view is not View.A2C else (lateral, septum)
     if view is View.A3C:
@@ -106,9 +110,9 @@ def _shape(view: View, kind: str, rng: np.random.Generator) -> Shape:
         rng.uniform(116.0, 130.0),
         rng.uniform(0.08, 0.22),
         rng.uniform(-0.1, 0.1),
-        min(first * thickness * rng.uniform(0.93, 1.07), 0.77 * radius),
-        min(apex, 10.0, 0.48 * radius),
-        min(second * thickness * rng.uniform(0.93, 1.07), 0.77 * radius),
+        min(first * thickness * rng.uniform(0.93, 1.07), _SPARE * THICKEST_SHARE["thickness_first_mm"] * radius),
+        min(apex, 10.0, _SPARE * THICKEST_SHARE["thickness_apex_mm"] * radius),
+        min(second * thickness * rng.uniform(0.93, 1.07), _SPARE * THICKEST_SHARE["thickness_second_mm"] * radius),
     )
 
 
