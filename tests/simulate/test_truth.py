@@ -13,7 +13,7 @@ from echomotion.simulate.heart import KINDS, VIEWS
 from echomotion.simulate.scan_conversion import fan_mask
 from tests.simulate.hearts import followed, lengths, reference_points, without_picture
 
-_SIZE = {"n_frames": 9, "n_tracks": 200, "shape": (160, 160)}
+_SIZE = {"n_frames": 9, "n_tracks": 120, "shape": (112, 112)}
 # Every kind is seen by default, and every view; all of their pairs in the long run.
 _PAIRS = [*((view, KINDS[k % len(KINDS)]) for k, view in enumerate(VIEWS)), (View.A4C, KINDS[-1])]
 _REST = [(view, kind) for view in VIEWS for kind in KINDS if (view, kind) not in _PAIRS]

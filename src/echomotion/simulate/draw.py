@@ -41,6 +41,16 @@ _STRENGTH: dict[str, tuple[tuple[float, float], tuple[float, float]]] = {
     "dyskinetic": ((0.14, 0.2), (0.12, 0.175)),
 }
 
+# Place of the apex across the picture in mm and turn in degrees. In the four-chamber view the left ventricle lies
+# right of the middle, so that the right one is seen; in the view of the right ventricle it is the other way round.
+_APICAL_POSE: dict[View, tuple[tuple[float, float], tuple[float, float]]] = {
+    View.A4C: ((-3.0, 10.0), (-10.0, 2.0)),
+    View.A2C: ((-8.0, 8.0), (-8.0, 8.0)),
+    View.A3C: ((-6.0, 8.0), (-8.0, 8.0)),
+    View.RV_FOCUSED: ((-12.0, 0.0), (-4.0, 6.0)),
+}
+_APEX_SLOPE = 0.4
+
 
 def draw_heart(view: View | str, rng: np.random.Generator, kind: str | None = None) -> HeartParameters:
     """A heart at random.
@@ -174,9 +184,12 @@ def _pose(view: View, shape: Shape, rng: np.random.Generator) -> Pose:
     if view is View.PLAX:
         outer = shape.cavity_radius_mm + shape.thickness_first_mm
         return Pose(
-            rng.uniform(14, 32) - shape.cavity_length_mm, rng.uniform(outer + 26, outer + 40), rng.uniform(-12, 8)
+            rng.uniform(6, 24) - shape.cavity_length_mm, rng.uniform(outer + 30, outer + 46), rng.uniform(-12, 8)
         )
-    return Pose(rng.uniform(-14, 14), rng.uniform(14, 28) + shape.thickness_apex_mm / 2, rng.uniform(-12, 12))
+    (left, right), turns = _APICAL_POSE[view]
+    x, y = rng.uniform(left, right), rng.uniform(14, 28) + shape.thickness_apex_mm / 2
+    # The apex lies in the fan, which is narrow there.
+    return Pose(float(np.clip(x, -_APEX_SLOPE * y, _APEX_SLOPE * y)), y, rng.uniform(*turns))
 
 
 def draw_rhythm(rng: np.random.Generator) -> Rhythm:
