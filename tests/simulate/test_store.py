@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -102,6 +104,31 @@ def test_a_full_disk_leaves_no_half_shard(tmp_path, monkeypatch):
     monkeypatch.undo()
     assert sorted(path.name for path in folder.iterdir()) == ["manifest.json", "shard-00000.npz"]
     assert len(list(read_simulated(folder))) == 1
+
+
+def test_a_killed_run_leaves_whole_shards_and_goes_on(tmp_path):
+    folder = tmp_path / "run"
+    script = (
+        "import os, sys, numpy as np\n"
+        "from echomotion.simulate import store\n"
+        "whole = np.savez_compressed\n"
+        "def killed(stream, **fields):\n"
+        "    if (folder / 'shard-00000.npz').exists():\n"
+        "        stream.write(b'half a shard'); stream.flush(); os.kill(os.getpid(), 9)\n"
+        "    whole(stream, **fields)\n"
+        "from pathlib import Path\n"
+        "folder = Path(sys.argv[1])\n"
+        "np.savez_compressed = killed\n"
+        "store.simulate_to_folder('A2C', 2, 1, folder, shard_size=1, shape=(64, 64), n_frames=5, n_tracks=16)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(folder)], check=False, capture_output=True)
+    assert done.returncode == -9, done.stderr.decode()
+    assert [path.name for path in simulated_shards(folder)] == ["shard-00000.npz"]
+    assert len(list(read_simulated(folder))) == 1
+    simulate_to_folder("A2C", 2, 1, folder, shard_size=1, **SMALL)
+    assert len(list(read_simulated(folder))) == 2
+    # What the killed run had begun is cleared away.
+    assert sorted(path.name for path in folder.iterdir()) == ["manifest.json", "shard-00000.npz", "shard-00001.npz"]
 
 
 def test_another_run_or_other_files_are_not_overwritten(tmp_path):

@@ -67,12 +67,12 @@ class Recording:
     template : Template or None
         The patient whose anatomy it has.
     motion : Motion
-        At the times of the frames, relative to the first end-diastole.
+        At the times of the frames, relative to the end-diastole of the reference frame.
     probe, picture, artefacts, look :
         The machine, the picture, what makes tracking hard, and how strongly tissues scatter.
     frame_rate_hz : float
     reference_frame : int
-        The frame at the first end-diastole.
+        The frame at time 0, an end-diastole.
     scatterers : Scatterers
     points_mm : (N, 2)
         Sampled points at end-diastole, those of the wall first.

@@ -57,7 +57,7 @@ class Sequence:
     truth : Truth
         Phases, strain, thickness, areas, volume.
     reference_frame : int
-        The frame at the first end-diastole, to which displacement and strain refer.
+        The frame at time 0 of the rhythm, an end-diastole, to which displacement and strain refer.
     recording : Recording
         All parameters, and the motion.
     """
@@ -172,7 +172,7 @@ def simulate(
     frame_rate_hz : float, optional
         20 to 120.
     reference_frame : int, optional
-        The frame at the first end-diastole: 0 starts the clip there.
+        The frame at the end-diastole to which displacement and strain refer: 0 starts the clip there.
     n_tracks : int
         Number of sampled points N.
     device : torch.device
@@ -207,13 +207,13 @@ def finish(recording: Recording, frames: NDArray[np.uint8]) -> Sequence:
     even = recording.template is not None
     truth = known_truth(recording.heart, motion, recording.motion_at, even)
     times = np.arange(motion.n_times) / recording.frame_rate_hz
-    r_waves = np.array([beat.ed_s for beat in truth.phases.beats])
+    r_waves = recording.heart.rhythm.r_waves(motion.times_s[0], motion.times_s[-1]) - motion.times_s[0]
     clip = Clip(
         frames,
         times,
         (picture.spacing_mm, picture.spacing_mm),
         recording.heart.view,
-        r_waves if len(r_waves) else None,
+        r_waves,
         Source(f"seed-{recording.seed}", "simulation", spacing_origin="simulation", times_origin="simulation"),
     )
     names, places = key_points(motion)

@@ -146,6 +146,9 @@ def _refuse_other_runs(folder: Path, asked: dict[str, Any]) -> None:
             raise OutputError(f"{error}; choose another output folder") from None
         if before["asked"] != asked or before["version"] != __version__:
             raise OutputError(f"{folder}: holds another run of simulated sequences; choose another output folder")
+        # A run that was killed could not remove the hidden file it was writing.
+        for left_over in folder.glob(".shard-*.npz.*"):
+            left_over.unlink(missing_ok=True)
         return
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise OutputError(f"{folder}: is not an empty folder; choose another output folder")
