@@ -171,6 +171,7 @@ def test_points_behind_a_rib_and_outside_the_fan_are_not_visible():
         ({"n_tracks": 0}, "n_tracks"),
         ({"reference_frame": 99}, "reference_frame"),
         ({"seed": -1}, "seed"),
+        ({"n_frames": 4.5}, "n_frames is 4.5; a whole number from 1 to 2000"),
         ({"shape": (4, 4)}, "shape"),
     ],
 )

@@ -130,12 +130,13 @@ def test_a_template_motion_is_stored_with_the_sequence(frames):
 
 
 def test_contours_that_do_not_fit_are_refused(frames):
-    ed, es = frames[1]
+    _, (ed, es), _ = frames
     empty = CamusFrame("someone", "ES", "", es.clip, np.zeros_like(es.labels))
     with pytest.raises(DataError, match="template someone, ES"):
         make_template(ed, empty)
-    turned = CamusFrame("someone", "ES", "", es.clip, es.labels[:, ::-1])
-    make_template(ed, turned)
+    turned = CamusFrame("someone", "ES", "", es.clip, es.labels[::-1])
+    with pytest.raises(DataError, match="fold"):
+        make_template(ed, turned)
     with pytest.raises(DataError, match="A4C is needed"):
         template_motion(HeartParameters(View.PSAX), make_template(ed, es), [0.0])
 

@@ -15,7 +15,7 @@ from echomotion.core import DataError, DatasetError, OutputError, View
 from echomotion.datasets.simulated import FORMAT, LAYOUT, MANIFEST, SHARD_NAME, read_manifest
 from echomotion.io.write import atomic_path, write_json
 from echomotion.simulate.acquisition import frame_times, to_mm
-from echomotion.simulate.checks import check_name, check_range
+from echomotion.simulate.checks import check_count, check_name
 from echomotion.simulate.heart import KINDS, HeartParameters, simulated_view
 from echomotion.simulate.probe import Picture
 from echomotion.simulate.recording import subject_motion
@@ -77,9 +77,9 @@ def simulate_to_folder(
         When the folder holds another run, or cannot be written to.
     """
     which = simulated_view(view)
-    check_range("count", count, 1, 10_000_000)
-    check_range("seed", seed, 0, 2**62)
-    check_range("shard_size", shard_size, 1, 1000)
+    check_count("count", count, 1, 10_000_000)
+    check_count("seed", seed, 0, 2**62)
+    check_count("shard_size", shard_size, 1, 1000)
     if options.get("kind") is not None:
         check_name("kind", options["kind"], KINDS)
     patients: list[str] = []
