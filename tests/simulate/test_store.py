@@ -47,6 +47,7 @@ def test_a_shard_gives_back_what_was_written(tmp_path, view):
         assert np.abs(again - before.displacement(points)).max() < 1e-9
 
 
+@pytest.mark.slow
 def test_a_run_is_the_same_however_it_is_cut_into_shards(tmp_path):
     calls = []
     shards = simulate_to_folder(

@@ -44,9 +44,9 @@ _STRENGTH: dict[str, tuple[tuple[float, float], tuple[float, float]]] = {
 # Place of the apex across the picture in mm and turn in degrees. In the four-chamber view the left ventricle lies
 # right of the middle, so that the right one is seen; in the view of the right ventricle it is the other way round.
 _APICAL_POSE: dict[View, tuple[tuple[float, float], tuple[float, float]]] = {
-    View.A4C: ((-3.0, 10.0), (-10.0, 2.0)),
-    View.A2C: ((-8.0, 8.0), (-8.0, 8.0)),
-    View.A3C: ((-6.0, 8.0), (-8.0, 8.0)),
+    View.A4C: ((-4.0, 6.0), (-8.0, 3.0)),
+    View.A2C: ((-6.0, 6.0), (-7.0, 7.0)),
+    View.A3C: ((-6.0, 6.0), (-7.0, 7.0)),
     View.RV_FOCUSED: ((-12.0, 0.0), (-4.0, 6.0)),
 }
 _APEX_SLOPE = 0.4
