@@ -20,6 +20,7 @@ from echomotion.simulate.templates import (
     template_motion,
     template_names,
 )
+from tests.simulate.hearts import followed, lengths, reference_points, without_picture
 
 SMALL = {"shape": (128, 128), "n_frames": 7, "n_tracks": 64}
 
@@ -129,6 +130,18 @@ def test_a_template_motion_is_stored_with_the_sequence(template):
     again = stored_displacement(sequence.parameters(), points)
     assert np.abs(again - sequence.displacement(points)).max() < 1e-3
     assert Template.from_outlines(template.outlines()).apex_s == template.apex_s
+
+
+def test_a_template_states_what_its_displacement_shows(template):
+    sequence = without_picture("A4C", 4, template=template, n_frames=9, n_tracks=64, shape=(128, 128))
+    truth, frame = sequence.truth, sequence.reference_frame
+    for layer, w in (("endocardial", 0.0), ("mid_wall", 0.5), ("epicardial", 1.0)):
+        length = lengths(followed(sequence, reference_points(sequence, np.linspace(0, 1, 2000), w)))
+        assert np.abs(100 * (length / length[frame] - 1) - truth.strain[layer]).max() < 0.1
+    start = sequence.tracks.queries[:, 1:]
+    assert np.abs(followed(sequence, start) - sequence.tracks.xy).max() < 1e-3
+    area = truth.wall_area_mm2
+    assert np.allclose(area[frame] / area, truth.out_of_plane_stretch, rtol=1e-3)
 
 
 def test_contours_that_do_not_fit_are_refused(frames, template):

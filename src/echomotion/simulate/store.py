@@ -142,13 +142,17 @@ def _claim(folder: Path, asked: dict[str, Any]) -> None:
             raise OutputError(f"{error}; choose another output folder") from None
         if before["asked"] != asked or before["version"] != __version__:
             raise OutputError(f"{folder}: holds another run of simulated sequences; choose another output folder")
-        # A run that was killed could not remove the hidden file it was writing.
-        for left_over in folder.glob(".shard-*.npz.*"):
-            left_over.unlink(missing_ok=True)
-        return
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    elif folder.exists() and (not folder.is_dir() or set(folder.iterdir()) - set(_left_over(folder))):
         raise OutputError(f"{folder}: is not an empty folder; choose another output folder")
-    _write_manifest(folder, asked, [], 0)
+    else:
+        _write_manifest(folder, asked, [], 0)
+    for left_over in _left_over(folder):
+        left_over.unlink(missing_ok=True)
+
+
+def _left_over(folder: Path) -> list[Path]:
+    """Hidden files that a killed run was writing and could not remove."""
+    return [*folder.glob(".shard-*.npz.*"), *folder.glob(f".{MANIFEST}.*")]
 
 
 def _write_manifest(folder: Path, asked: dict[str, Any], shards: list[str], done: int) -> None:
