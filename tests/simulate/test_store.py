@@ -47,6 +47,7 @@ def test_a_shard_gives_back_what_was_written(tmp_path, view):
         assert np.abs(again - before.displacement(points)).max() < 1e-9
 
 
+@pytest.mark.slow
 def test_a_run_is_the_same_however_it_is_cut_into_shards(tmp_path):
     calls = []
     shards = simulate_to_folder(
@@ -128,6 +129,7 @@ def test_a_killed_run_leaves_whole_shards_and_goes_on(tmp_path):
     simulate_to_folder("A2C", 2, 1, folder, shard_size=1, **SMALL)
     assert len(list(read_simulated(folder))) == 2
     # What the killed run had begun is cleared away.
+    assert not list(folder.glob(".*"))
     assert sorted(path.name for path in folder.iterdir()) == ["manifest.json", "shard-00000.npz", "shard-00001.npz"]
 
 
@@ -135,6 +137,9 @@ def test_another_run_or_other_files_are_not_overwritten(tmp_path):
     simulate_to_folder("A2C", 1, 1, tmp_path / "run", **SMALL)
     with pytest.raises(OutputError, match="another run"):
         simulate_to_folder("A2C", 1, 2, tmp_path / "run", **SMALL)
+    (tmp_path / "begun").mkdir()
+    (tmp_path / "begun" / ".manifest.json.abc.json").write_text("{")
+    simulate_to_folder("A2C", 1, 1, tmp_path / "begun", **SMALL)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "notes.txt").write_text("mine")
     with pytest.raises(OutputError, match="not an empty folder"):

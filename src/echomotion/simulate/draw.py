@@ -44,9 +44,9 @@ _STRENGTH: dict[str, tuple[tuple[float, float], tuple[float, float]]] = {
 # Place of the apex across the picture in mm and turn in degrees. In the four-chamber view the left ventricle lies
 # right of the middle, so that the right one is seen; in the view of the right ventricle it is the other way round.
 _APICAL_POSE: dict[View, tuple[tuple[float, float], tuple[float, float]]] = {
-    View.A4C: ((-3.0, 10.0), (-10.0, 2.0)),
-    View.A2C: ((-8.0, 8.0), (-8.0, 8.0)),
-    View.A3C: ((-6.0, 8.0), (-8.0, 8.0)),
+    View.A4C: ((-4.0, 6.0), (-8.0, 3.0)),
+    View.A2C: ((-6.0, 6.0), (-7.0, 7.0)),
+    View.A3C: ((-6.0, 6.0), (-7.0, 7.0)),
     View.RV_FOCUSED: ((-12.0, 0.0), (-4.0, 6.0)),
 }
 _APEX_SLOPE = 0.4
@@ -73,20 +73,24 @@ def draw_heart(view: View | str, rng: np.random.Generator, kind: str | None = No
     if kind is None:
         kind = str(rng.choice(KINDS, p=_KIND_SHARES))
     check_name("kind", kind, KINDS)
-    shape = _shape(which, kind, rng)
-    rhythm = draw_rhythm(rng)
+    # A generator for each part: views that need more numbers for one part leave the others as they are.
+    shape_rng, rhythm_rng, contraction_rng, pose_rng, motion_rng, sizes_rng = (
+        np.random.default_rng(number) for number in rng.integers(2**62, size=6)
+    )
+    shape = _shape(which, kind, shape_rng)
+    rhythm = draw_rhythm(rhythm_rng)
     return HeartParameters(
         which,
         kind,
         shape,
-        _contraction(which, kind, rhythm, rng),
-        _pose(which, shape, rng),
+        _contraction(which, kind, rhythm, contraction_rng),
+        _pose(which, shape, pose_rng),
         rhythm,
-        draw_motion(rng),
+        draw_motion(motion_rng),
         Surroundings(
-            atrium_length_mm=rng.uniform(32, 55),
-            right_ventricle_mm=rng.uniform(18, 30),
-            leaflet_mm=rng.uniform(0.9, 1.1) * shape.cavity_radius_mm,
+            atrium_length_mm=sizes_rng.uniform(32, 55),
+            right_ventricle_mm=sizes_rng.uniform(18, 30),
+            leaflet_mm=sizes_rng.uniform(0.9, 1.1) * shape.cavity_radius_mm,
         ),
     )
 
@@ -129,6 +133,7 @@ def _shape(view: View, kind: str, rng: np.random.Generator) -> Shape:
 def _contraction(view: View, kind: str, rhythm: Rhythm, rng: np.random.Generator) -> Contraction:
     along, round_axis = _STRENGTH[kind]
     longitudinal, circumferential = rng.uniform(*along), rng.uniform(*round_axis)
+    twist = rng.uniform(-4.0, 8.0)
     if view is View.RV_FOCUSED:
         longitudinal, circumferential = min(1.2 * longitudinal, 0.27), 0.7 * circumferential
     return Contraction(
@@ -137,7 +142,7 @@ def _contraction(view: View, kind: str, rhythm: Rhythm, rng: np.random.Generator
         gradient=rng.uniform(-0.05, 0.3),
         annulus=rng.uniform(0.3, 0.7),
         apex_motion_mm=rng.uniform(-1.0, 1.5),
-        twist_deg=rng.uniform(-4.0, 8.0) if view is View.PSAX else 0.0,
+        twist_deg=twist if view is View.PSAX else 0.0,
         isovolumic=rng.uniform(0.0, 0.012),
         lesions=_lesions(view, kind, 0.9 * LATEST_SHARE * min(rhythm.rr_s), rng),
     )

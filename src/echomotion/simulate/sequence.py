@@ -21,7 +21,7 @@ from echomotion.core.arrays import frozen_array
 from echomotion.simulate.acquisition import to_mm, to_px, visible_points
 from echomotion.simulate.anatomy import CLASSES
 from echomotion.simulate.artefacts import Artefacts
-from echomotion.simulate.checks import check_range
+from echomotion.simulate.checks import check_count
 from echomotion.simulate.extension import fill_polygons
 from echomotion.simulate.heart import VIEWS, HeartParameters, simulated_view, wall_segments
 from echomotion.simulate.keypoints import key_points, wall_dimensions
@@ -313,7 +313,7 @@ def batch_stream(
     Every sequence is as :func:`stream` makes it; masks and truth, which training a tracker does not need, are left out.
     See :func:`stream` for the arguments.
     """
-    check_range("batch", batch, 1, 4096)
+    check_count("batch", batch, 1, 4096)
     draws = _draws(seed, views, options)
     while True:
         frames, tracks, visible, references, times, seeds = [], [], [], [], [], []
@@ -346,7 +346,7 @@ def _draws(
     known = [simulated_view(view) for view in views]
     if not known:
         raise DataError("views is empty; give at least one view")
-    check_range("seed", seed, 0, 2**62)
+    check_count("seed", seed, 0, 2**62)
     rng = np.random.default_rng([int(seed), 7])
     while True:
         view, number = known[int(rng.integers(len(known)))], int(rng.integers(2**48))

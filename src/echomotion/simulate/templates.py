@@ -1,9 +1,10 @@
 """Anatomy from patients: the two contours of a patient give shape and motion, the image gives echogenicity.
 
 From the end-diastolic and end-systolic frame of a CAMUS recording and their expert masks. Material points keep their
-part of the way from the annulus to the apex along each wall and their part of the way through the wall, and go
-straight from their place at end-diastole to that at end-systole as the rhythm contracts. The contours decide about
-area, so the stretch out of the plane that an incompressible wall needs is derived from them, not prescribed.
+part of the way from the annulus to the apex along the endocardium, their part of the epicardium's length, and their
+part of the way through the wall, and go straight from their place at end-diastole to that at end-systole as the rhythm
+contracts. The contours decide about area, so the stretch out of the plane that an incompressible wall needs is derived
+from them, not prescribed.
 """
 
 from __future__ import annotations

@@ -183,8 +183,8 @@ def known_truth(
         1.0,
     )
     first = heart.rhythm.systole_s[0]
-    if not even:
-        first = end_systoles(heart, 0.0, 0.0)[0]
+    if exact is not None:
+        first = exact[int(np.argmin(np.abs(heart.rhythm.r_waves(shift, float(times[-1])))))]
     corners = motion_at(np.array([0.0, first]))
     names = wall_segments(heart.view)
     edges = motion.segment_edges
