@@ -12,6 +12,7 @@ import argparse
 import json
 import resource
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,9 @@ from echomotion.datasets.camus import read_camus
 from echomotion.datasets.tracking import TrackingCase, read_tracking
 from echomotion.evaluation.tracking import evaluate_tracking
 from echomotion.preprocess.sector import find_sector
-from echomotion.simulate.artefacts import Artefacts
+from echomotion.simulate.artefacts import Artefacts, Shadow
+from echomotion.simulate.draw import draw_heart
+from echomotion.simulate.heart import WholeMotion
 from echomotion.simulate.probe import Probe
 from echomotion.simulate.scan_conversion import fan_mask
 from echomotion.simulate.sequence import Sequence, simulate
@@ -203,16 +206,18 @@ def _distances(some: list[Any], others: list[Any], region: str) -> float:
 def physics(folder: Path, clips: int) -> list[dict[str, Any]]:
     """Errors of conventional trackers on clips of a wave simulator, and on ours at equal patch correlation.
 
-    Ours have the wave simulator's kind of probe and the same kinds of trouble, from none to more than in its hardest
-    clips. What both say is compared level by level, over the two hearts of a level.
+    Ours have the wave simulator's kind of probe, hearts that move by contraction alone, and the same kinds of trouble,
+    from none to more than in its hardest clips. What both say is compared level by level, over its two
+    hearts.
     """
-    alike, errors = [], []
-    for strength in (0.0, 0.25, 0.5, 0.75, 1.0):
+    alike, motion, errors = [], [], []
+    for strength in (0.0, 0.4, 0.6, 0.8, 1.0):
         for seed in range(clips):
+            kind = ("healthy", "reduced")[seed % 2]
             sequence = simulate(
                 "A4C",
                 seed,
-                kind=("healthy", "reduced")[seed % 2],
+                heart=replace(draw_heart("A4C", np.random.default_rng(seed), kind), motion=WholeMotion()),
                 probe=Probe(frequency_mhz=2.7, depth_mm=140.0),
                 artefacts=_trouble(strength),
                 shape=SHAPE,
@@ -222,12 +227,14 @@ def physics(folder: Path, clips: int) -> list[dict[str, Any]]:
             )
             wall = np.array([name == "wall" for name in sequence.point_tissue])
             alike.append(float(_wall_correlation(sequence).mean()))
+            motion.append(_median_motion(sequence.tracks.xy[wall]))
             errors.append(_errors(sequence.clip, sequence.tracks.xy[wall], sequence.tracks.visible[wall]))
     levels: dict[str, list[NDArray[np.float64]]] = {}
     for case in read_tracking(folder):
         level = float(patch_correlation(case.clip.frames, case.xy).mean())
-        # Those of ours that are as alike along their tracks.
+        # Those of ours that are as alike along their tracks, and move about as much.
         weight = np.exp(-0.5 * ((np.array(alike) - level) / 0.04) ** 2)
+        weight *= np.exp(-0.5 * (np.log(np.array(motion) / _median_motion(case.xy)) / 0.5) ** 2)
         ours = weight @ np.log(errors) / weight.sum()
         theirs = np.log(_errors(case.clip, case.xy, case.visible))
         levels.setdefault(case.name.split("_")[1], []).append(np.array([*ours, *theirs, level]))
@@ -244,15 +251,20 @@ def physics(folder: Path, clips: int) -> list[dict[str, Any]]:
     return rows
 
 
+def _median_motion(xy: NDArray[np.floating]) -> float:
+    return float(np.median(np.linalg.norm(xy - xy[:, :1], axis=-1)[:, 1:]))
+
+
 def _trouble(strength: float) -> Artefacts:
-    """Decorrelation, clutter and noise, as the clips of the wave simulator have them."""
+    """Decorrelation, clutter, noise and at last a dropout, as the clips of the wave simulator have them."""
     if strength == 0:
         return Artefacts()
     return Artefacts(
         fast_share=0.3 * strength,
         fast_s=0.02,
-        clutter_db=-9.5 + 8.0 * strength,
+        clutter_db=-1.0 + 4.0 * strength,
         noise_db=-33.0 + 10.0 * strength,
+        shadows=(Shadow(-22.0, 24.0, 14.0 * strength),) if strength > 0.6 else (),
     )
 
 
