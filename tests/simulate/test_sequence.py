@@ -16,6 +16,7 @@ from echomotion.simulate.artefacts import Artefacts, Shadow
 from echomotion.simulate.draw import draw_heart
 from echomotion.simulate.heart import VIEWS, HeartParameters, wall_segments
 from echomotion.simulate.probe import Probe
+from echomotion.simulate.recording import plan_recording, render_recording
 from echomotion.simulate.rhythm import fibrillation, steady_rhythm
 from echomotion.simulate.sequence import batch_stream, simulate, stream
 from tests.simulate.hearts import without_picture
@@ -201,3 +202,18 @@ def test_streams_repeat_and_batches_hold_the_same_sequences():
         next(stream(0, ()))
     with pytest.raises(DataError, match="batch"):
         next(batch_stream(0))
+
+
+def test_frames_are_made_without_a_look_at_their_values(monkeypatch):
+    # On a GPU each of these would wait for the device and copy back to the host.
+    recording = plan_recording("A4C", 4, n_frames=3, n_tracks=8, shape=(64, 64), difficulty=1.0)
+
+    def refused(*_):
+        raise AssertionError("the rendering asked for the value of a tensor")
+
+    for name in ("cpu", "item", "tolist", "numpy", "__array__", "__float__", "__int__", "__bool__"):
+        monkeypatch.setattr(torch.Tensor, name, refused)
+    frames = render_recording(recording)
+    monkeypatch.undo()
+    assert frames.shape == (3, 64, 64)
+    assert frames.dtype == torch.uint8
