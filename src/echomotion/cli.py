@@ -220,6 +220,52 @@ def train(
     for_each([recipe], work, as_json=as_json)
 
 
+@app.command()
+def simulate(
+    output: Output,
+    view: Annotated[str, typer.Option("--view", help="a4c, a2c, a3c, plax, psax or rv_focused.")] = "a4c",
+    count: Annotated[int, typer.Option(help="Number of sequences.")] = 1,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same sequences.")] = 0,
+    kind: Annotated[str | None, typer.Option(help="Kind of heart, for instance dilated; drawn if not given.")] = None,
+    difficulty: Annotated[
+        float | None, typer.Option(help="From 0, a good recording, to 1, a poor one; drawn if not given.")
+    ] = None,
+    frames: Annotated[int, typer.Option(help="Frames of each clip.")] = 36,
+    points: Annotated[int, typer.Option(help="Tracked points of each clip.")] = 256,
+    size: Annotated[int, typer.Option(help="Rows and columns of each frame.")] = 256,
+    templates: Annotated[
+        Path | None, typer.Option(help="CAMUS folder whose patients give anatomy and echogenicity; a4c only.")
+    ] = None,
+    preview: Annotated[int, typer.Option(min=0, help="Write a contact sheet and a video of so many sequences.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Simulate recordings whose motion is known; a run that was stopped goes on where it ended."""
+
+    def work(_: str) -> None:
+        from echomotion.simulate.preview import write_previews
+        from echomotion.simulate.store import simulate_to_folder
+
+        with progress_bar(f"simulate {view}", quiet=as_json) as stage:
+            shards = simulate_to_folder(
+                view.upper(),
+                count,
+                seed,
+                output,
+                templates=templates,
+                progress=step(stage, "sequence"),
+                kind=kind,
+                difficulty=difficulty,
+                n_frames=frames,
+                n_tracks=points,
+                shape=(size, size),
+            )
+            pictures = write_previews(output, preview, progress=step(stage, "preview"))
+        facts = {"sequences": count, "shards": len(shards), "pictures": len(pictures)}
+        tell({"status": "done", "output": str(output), **facts}, as_json=as_json)
+
+    for_each([f"simulate {view}"], work, as_json=as_json)
+
+
 @evaluate_app.command("segmentation")
 def evaluate_segmentation(
     data: Annotated[Path, typer.Option(help="Folder of the dataset.")],

@@ -10,6 +10,7 @@ from pydicom.data import get_testdata_file
 from typer.testing import CliRunner
 
 from echomotion.cli import app
+from echomotion.datasets.simulated import read_simulated
 from echomotion.io.write import read_tracks
 
 DEMO = get_testdata_file("examples_ybr_color.dcm", download=False)
@@ -113,3 +114,40 @@ def test_evaluation_writes_every_case(echo_data, tmp_path):
 
 def test_the_version():
     assert run("--version").stdout.startswith("echomotion 0.")
+
+
+def test_simulate_writes_sequences_with_previews_and_goes_on_where_it_ended(tmp_path):
+    out = tmp_path / "sim"
+    small = ("--frames", 6, "--points", 24, "--size", 96)
+    done = run("simulate", "--view", "psax", "--count", 1, "--seed", 3, *small, "--preview", 1, "-o", out, "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["shards"] == 1
+    names = ["manifest.json", "preview-00000.mp4", "preview-00000.png", "shard-00000.npz"]
+    assert sorted(p.name for p in out.iterdir()) == names
+    (sequence,) = read_simulated(out)
+    assert sequence.clip.frames.shape == (6, 96, 96)
+    assert sequence.tracks.xy.shape == (24, 6, 2)
+    before = (out / "shard-00000.npz").stat().st_mtime_ns
+    assert run("simulate", "--view", "psax", "--count", 1, "--seed", 3, *small, "-o", out).exit_code == 0
+    assert (out / "shard-00000.npz").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        (("--view", "a5c"), "view"),
+        (("--count", 0), "count"),
+        (("--kind", "broken"), "kind"),
+        (("--difficulty", 2), "difficulty"),
+        (("--frames", 0), "frames"),
+        (("--view", "psax", "--templates", "nowhere"), "a4c"),
+        (("--templates", "nowhere"), "nowhere"),
+    ],
+)
+def test_simulate_names_the_parameter_that_is_impossible(tmp_path, wrong, named):
+    done = run("simulate", "-o", tmp_path / "sim", "--frames", 4, "--points", 8, "--size", 64, *wrong)
+    assert done.exit_code == 1
+    (line,) = [line for line in done.stderr.splitlines() if line]
+    assert line.startswith("echomotion: ")
+    assert named in line.lower()
+    assert not (tmp_path / "sim").exists()

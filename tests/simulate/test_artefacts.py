@@ -190,6 +190,7 @@ def test_reverberation_is_a_weaker_copy_deeper_down():
     assert float(depth) == pytest.approx(80.0, abs=PROBE.axial_step_mm)
 
 
+@pytest.mark.slow
 def test_window_is_uneven_in_space_and_stands_still():
     clear = echo_of(Artefacts(), 1.0, TIMES[:2]).abs()
     spreads = []

@@ -93,6 +93,17 @@ def test_a_draw_depends_on_its_generator_alone_and_covers_the_kinds():
     assert any(heart.rhythm.late_share == 0 for heart in hearts)
 
 
+def test_one_seed_gives_one_heart_from_several_sides():
+    for seed in range(12):
+        hearts = [draw_heart(view, np.random.default_rng(seed)) for view in VIEWS]
+        first = hearts[0]
+        assert all(heart.kind == first.kind and heart.rhythm == first.rhythm for heart in hearts)
+        assert all(heart.surroundings.atrium_length_mm == first.surroundings.atrium_length_mm for heart in hearts)
+        for heart in hearts[1:5]:
+            assert heart.shape.cavity_radius_mm == first.shape.cavity_radius_mm
+            assert heart.contraction.longitudinal == first.contraction.longitudinal
+
+
 # GLS of the middle of the wall and EF in %, lowest and highest mean over draws.
 _EXPECTED = {
     "healthy": ((-22, -16), (54, 70)),

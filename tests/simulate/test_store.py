@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -45,6 +47,7 @@ def test_a_shard_gives_back_what_was_written(tmp_path, view):
         assert np.abs(again - before.displacement(points)).max() < 1e-9
 
 
+@pytest.mark.slow
 def test_a_run_is_the_same_however_it_is_cut_into_shards(tmp_path):
     calls = []
     shards = simulate_to_folder(
@@ -104,10 +107,39 @@ def test_a_full_disk_leaves_no_half_shard(tmp_path, monkeypatch):
     assert len(list(read_simulated(folder))) == 1
 
 
+def test_a_killed_run_leaves_whole_shards_and_goes_on(tmp_path):
+    folder = tmp_path / "run"
+    script = (
+        "import os, sys, numpy as np\n"
+        "from echomotion.simulate import store\n"
+        "whole = np.savez_compressed\n"
+        "def killed(stream, **fields):\n"
+        "    if (folder / 'shard-00000.npz').exists():\n"
+        "        stream.write(b'half a shard'); stream.flush(); os.kill(os.getpid(), 9)\n"
+        "    whole(stream, **fields)\n"
+        "from pathlib import Path\n"
+        "folder = Path(sys.argv[1])\n"
+        "np.savez_compressed = killed\n"
+        "store.simulate_to_folder('A2C', 2, 1, folder, shard_size=1, shape=(64, 64), n_frames=5, n_tracks=16)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(folder)], check=False, capture_output=True)
+    assert done.returncode == -9, done.stderr.decode()
+    assert [path.name for path in simulated_shards(folder)] == ["shard-00000.npz"]
+    assert len(list(read_simulated(folder))) == 1
+    simulate_to_folder("A2C", 2, 1, folder, shard_size=1, **SMALL)
+    assert len(list(read_simulated(folder))) == 2
+    # What the killed run had begun is cleared away.
+    assert not list(folder.glob(".*"))
+    assert sorted(path.name for path in folder.iterdir()) == ["manifest.json", "shard-00000.npz", "shard-00001.npz"]
+
+
 def test_another_run_or_other_files_are_not_overwritten(tmp_path):
     simulate_to_folder("A2C", 1, 1, tmp_path / "run", **SMALL)
     with pytest.raises(OutputError, match="another run"):
         simulate_to_folder("A2C", 1, 2, tmp_path / "run", **SMALL)
+    (tmp_path / "begun").mkdir()
+    (tmp_path / "begun" / ".manifest.json.abc.json").write_text("{")
+    simulate_to_folder("A2C", 1, 1, tmp_path / "begun", **SMALL)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "notes.txt").write_text("mine")
     with pytest.raises(OutputError, match="not an empty folder"):

@@ -25,6 +25,8 @@ CLASSES: dict[View, tuple[str, ...]] = {
     View.PSAX: ("background", "lv_cavity", "lv_myocardium", "right_ventricle"),
     View.RV_FOCUSED: ("background", "rv_cavity", "rv_myocardium", "right_atrium", "lv_cavity"),
 }
+# Part of the base that the aortic ring takes.
+_AORTIC_SHARE = 0.45
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,8 @@ class Anatomy:
     Attributes
     ----------
     blood : dict of str to (K, 2)
-        Polygons of the chambers other than the cavity, by class name.
+        Polygons of the chambers other than the cavity, in the order of painting. Those that the view's masks have
+        no class for (:data:`CLASSES`) are seen, but not labelled.
     edges : dict of str to (K, 2)
         Bright lines: walls of the atria and of the other ventricle, pericardium.
     edge_widths : dict of str to float
@@ -97,22 +100,17 @@ def _long_axis(heart: HeartParameters, endo: FloatArray, epi: FloatArray) -> Ana
     if view in (View.A3C, View.PLAX):
         # The aorta leaves beside the septum: on the image's right in A3C, above in the parasternal view.
         aortic, mitral = (second, first) if view is View.A3C else (first, second)
-        border = aortic + 0.42 * (mitral - aortic)
-        atrium = _pouch(border, mitral, sizes.atrium_length_mm, outward, 7.0)
-        lean = (aortic - mitral) / np.hypot(*(aortic - mitral))
-        direction = outward + 0.3 * lean
-        direction = direction / np.hypot(*direction)
-        along = np.linspace(0.0, 1.0, 20)[:, None] * 55.0 * direction
-        blood["aorta"] = np.concatenate([aortic + along, (border + along)[::-1]])
-        edges["aorta"] = aortic + along
-        edges["aorta_back"] = border + along
+        border = aortic + _AORTIC_SHARE * (mitral - aortic)
+        # The atrium lies against the back of the aorta, which is painted over it.
+        atrium = blood[chamber] = _pouch(border, mitral, sizes.atrium_length_mm, outward, 12.0)
+        edges["atrium"] = atrium[len(atrium) // 3 :]
+        edges["aorta"], edges["aorta_back"] = _aorta(aortic, border, outward)
+        blood["aorta"] = np.concatenate([edges["aorta"], edges["aorta_back"][::-1]])
         valves.append(Valve(np.stack([aortic, border]), (8.0, 8.0), "aortic"))
         valves.append(Valve(np.stack([border, mitral]), (sizes.leaflet_mm, 0.6 * sizes.leaflet_mm), "mitral"))
     else:
-        atrium = _pouch(first, second, sizes.atrium_length_mm, outward, 11.0)
+        edges["atrium"] = blood[chamber] = _pouch(first, second, sizes.atrium_length_mm, outward, 11.0)
         valves.append(Valve(np.stack([first, second]), (sizes.leaflet_mm, 0.75 * sizes.leaflet_mm), "mitral"))
-    blood[chamber] = atrium
-    edges["atrium"] = atrium
     count = len(epi)
     far = (first + second) / 2 + 1.5 * sizes.atrium_length_mm * outward
     anchors = [far + t * np.array([outward[1], -outward[0]]) for t in np.linspace(-50.0, 50.0, 11)]
@@ -121,14 +119,18 @@ def _long_axis(heart: HeartParameters, endo: FloatArray, epi: FloatArray) -> Ana
             epi[: int(0.36 * count)], apex, outward, sizes.right_ventricle_mm
         )
         hinge = free_wall[0]
-        right_atrium = _pouch(hinge, epi[0], 0.85 * sizes.atrium_length_mm, outward, 6.0)
-        edges["right_atrium"] = right_atrium
+        edges["right_atrium"] = _pouch(hinge, epi[0], 0.85 * sizes.atrium_length_mm, outward, 6.0)
+        blood["right_atrium"] = edges["right_atrium"]
         valves.append(Valve(np.stack([hinge, epi[0]]), (0.7 * sizes.leaflet_mm, 0.6 * sizes.leaflet_mm), "mitral"))
     elif view is View.RV_FOCUSED:
         # The left ventricle lies behind the septum.
         blood["lv_cavity"], free_wall = _neighbour(
             epi[count - int(0.42 * count) :][::-1], apex, outward, 1.5 * sizes.right_ventricle_mm, 1.15
         )
+        hinge = free_wall[0]
+        edges["left_atrium"] = _pouch(epi[-1], hinge, 0.9 * sizes.atrium_length_mm, outward, 8.0)
+        blood["left_atrium"] = edges["left_atrium"]
+        valves.append(Valve(np.stack([epi[-1], hinge]), (sizes.leaflet_mm, 0.75 * sizes.leaflet_mm), "mitral"))
     elif view is View.PLAX:
         blood["right_ventricle"], free_wall = _neighbour(
             epi[: int(0.5 * count)], apex, outward, sizes.right_ventricle_mm
@@ -140,6 +142,17 @@ def _long_axis(heart: HeartParameters, endo: FloatArray, epi: FloatArray) -> Ana
     edges["pericardium"] = _pericardium(view, endo, epi)
     widths["pericardium"] = 2.0
     return Anatomy(blood, edges, widths, free_wall, np.asarray(anchors), tuple(valves))
+
+
+def _aorta(front: FloatArray, back: FloatArray, outward: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The aorta's front and back wall (K, 2) from its ring on, wider in the sinuses above the ring."""
+    across = (front - back) / np.hypot(*(front - back))
+    direction = outward + 0.3 * across
+    direction = direction / np.hypot(*direction)
+    far = np.linspace(0.0, 55.0, 23)
+    swell = 3.0 * np.sin(np.pi * np.clip(far / 22.0, 0.0, 1.0)) ** 2 + 1.5 * np.clip(far / 22.0, 0.0, 1.0)
+    along, beside = far[:, None] * direction, swell[:, None] * across
+    return front + along + beside, back + along - 0.5 * beside
 
 
 def _pericardium(view: View, endo: FloatArray, epi: FloatArray) -> FloatArray:

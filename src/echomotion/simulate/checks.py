@@ -19,6 +19,13 @@ def check_range(name: str, value: float, low: float, high: float) -> None:
         raise DataError(f"{name} is {number:g}; it must lie between {low:g} and {high:g}")
 
 
+def check_count(name: str, value: int, low: int, high: int) -> None:
+    """Raise :class:`DataError` unless `value` is a whole number in ``[low, high]``."""
+    check_range(name, value, low, high)
+    if float(value) != int(value):
+        raise DataError(f"{name} is {value:g}; a whole number from {low} to {high} is needed")
+
+
 def check_ranges(instance: Any, ranges: Mapping[str, tuple[float, float]]) -> None:
     """Check every field of a dataclass that `ranges` names."""
     for name, (low, high) in ranges.items():

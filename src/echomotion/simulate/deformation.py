@@ -16,14 +16,21 @@ plane.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from echomotion.core import DataError
-from echomotion.simulate.heart import Contraction, HeartParameters, wall_segments
-from echomotion.simulate.reference import MiddleLine, along_line
+from echomotion.simulate.heart import (
+    CONTRACTION_RANGES,
+    SHAPE_RANGES,
+    Contraction,
+    HeartParameters,
+    wall_segments,
+)
+from echomotion.simulate.reference import MiddleLine, along_line, middle_line
 from echomotion.simulate.rhythm import Rhythm, smooth_step
 
 FloatArray = NDArray[np.float64]
@@ -32,6 +39,18 @@ FloatArray = NDArray[np.float64]
 _BORDER = 0.06
 # Circumferential shortening at the very apex as a part of that of the wall.
 _APEX_SHARE = 0.45
+# A line of the wall this much shorter than the middle line beside it is about to fold, or the cavity to close.
+_LEAST_FACTOR = 0.15
+# Parameters that prevent a fold when they are small, in the order in which they are named.
+_PREVENT = (
+    "circumferential",
+    "longitudinal",
+    "thickness_apex_mm",
+    "thickness_first_mm",
+    "thickness_second_mm",
+    "cavity_length_mm",
+)
+_RANGES = CONTRACTION_RANGES | SHAPE_RANGES
 
 
 def mesh_depths(count: int = 5) -> FloatArray:
@@ -48,15 +67,15 @@ class WallDeformation:
     reference : (S, W, 2)
         Nodes at end-diastole; w in the order of :func:`mesh_depths`.
     positions : (T, S, W, 2)
-    circumferential, longitudinal, radial : (T, S, W)
-        Stretches relative to end-diastole: out of the plane of the views with a long axis (through the plane,
-        which is longitudinal, in the short axis), along the fibre's normal direction, and across the wall.
+    through, along, radial : (T, S, W)
+        Stretches relative to end-diastole: out of the plane (round the axis in the views with a long axis, along it
+        in the short axis), along the wall in the plane, and across the wall.
     """
 
     reference: FloatArray
     positions: FloatArray
-    circumferential: FloatArray
-    longitudinal: FloatArray
+    through: FloatArray
+    along: FloatArray
     radial: FloatArray
 
 
@@ -126,17 +145,29 @@ def _delayed_activation(rhythm: Rhythm, times_s: FloatArray, delay_s: FloatArray
 
 
 def deform(heart: HeartParameters, line: MiddleLine, times_s: FloatArray, depths: FloatArray) -> WallDeformation:
-    """The wall at given times (T,) relative to the first end-diastole, at depths (W,) from 0 to 1.
+    """The wall at given times (T,) relative to the end-diastole at time 0, at depths (W,) from 0 to 1.
 
     Raises
     ------
     DataError
-        When the wall would close the cavity or fold, with the parameters that decide about it.
+        When the wall would close the cavity or fold; it names a parameter and the range that this heart leaves it.
     """
+    wall = _deformed(heart, line, times_s, depths)
+    if wall is None:
+        raise DataError(_what_folds(heart, times_s, depths))
+    return wall
+
+
+def _deformed(
+    heart: HeartParameters, line: MiddleLine, times_s: FloatArray, depths: FloatArray
+) -> WallDeformation | None:
+    """The deformed wall, or None where it would fold."""
     log_eta, log_mu = stretch_fields(heart, line, times_s)
     eta, mu = np.exp(log_eta), np.exp(log_mu)
     offset = (depths[None, :] - 0.5) * line.thickness[:, None]
     normal, curvature, round_curvature = _frame(line.xz[None], line.tangent[None], closed=line.closed)
+    if _least_factor(offset[None], curvature[..., None], round_curvature[..., None]) < _LEAST_FACTOR:
+        return None
     before = _steiner(offset[None], curvature[..., None], round_curvature[..., None])
     moved, tangent = (_move_ring if line.closed else _move_open)(heart, line, eta, mu, times_s)
     stretch = np.hypot(*np.moveaxis(tangent, -1, 0)) / np.hypot(*line.tangent.T)
@@ -144,6 +175,8 @@ def deform(heart: HeartParameters, line: MiddleLine, times_s: FloatArray, depths
     surface = stretch * (eta if line.closed else mu)
     k1, k2 = new_curvature[..., None], new_round[..., None]
     new_offset = _root(before / surface[..., None], k1, k2, np.broadcast_to(offset, (len(times_s), *offset.shape)))
+    if new_offset is None:
+        return None
     positions = moved[:, :, None] + new_offset[..., None] * new_normal[:, :, None]
     reference = line.xz[:, None] + offset[..., None] * normal[0][:, None]
     if not line.closed:
@@ -154,6 +187,42 @@ def deform(heart: HeartParameters, line: MiddleLine, times_s: FloatArray, depths
     else:
         through = mu[..., None] * (1 + k2 * new_offset) / (1 + round_curvature[..., None] * offset)
     return WallDeformation(reference, positions, through, along, 1 / (along * through))
+
+
+def _what_folds(heart: HeartParameters, times_s: FloatArray, depths: FloatArray) -> str:
+    """The message about a wall that folds: the first parameter that can prevent it, and how far it may go."""
+    shape, contraction = heart.shape, heart.contraction
+
+    def changed(names: tuple[str, ...], value: float) -> HeartParameters:
+        """The heart with the last of these parameters at a value and those before it at their lowest."""
+        values: dict[str, Any] = {name: _RANGES[name][0] for name in names[:-1]} | {names[-1]: value}
+        return heart.with_(
+            shape=replace(shape, **{k: v for k, v in values.items() if k in SHAPE_RANGES}),
+            contraction=replace(contraction, **{k: v for k, v in values.items() if k in CONTRACTION_RANGES}),
+        )
+
+    def whole(names: tuple[str, ...], value: float) -> bool:
+        try:
+            other = changed(names, value)
+        except DataError:
+            return False
+        return _deformed(other, middle_line(other), times_s, depths) is not None
+
+    for count in range(1, len(_PREVENT) + 1):
+        names = _PREVENT[:count]
+        name = names[-1]
+        given = getattr(contraction if name in CONTRACTION_RANGES else shape, name)
+        low, high = _RANGES[name][0], given
+        if not whole(names, low):
+            continue
+        for _ in range(12):
+            middle = (low + high) / 2
+            low, high = (middle, high) if whole(names, middle) else (low, middle)
+        return (
+            f"{name} is {given:g}: the wall would fold or close its cavity; with this heart's other parameters it "
+            f"must lie between {_RANGES[name][0]:g} and {np.floor(1000 * low) / 1000:g}"
+        )
+    return "the lesions would fold the wall; fewer of them, a scale nearer to 1 or a smaller delay_s are needed"
 
 
 def _move_open(
@@ -202,8 +271,13 @@ def _steiner(d: FloatArray, k1: FloatArray, k2: FloatArray) -> FloatArray:
     return d * (1 + d * ((k1 + k2) / 2 + d * k1 * k2 / 3))
 
 
-def _root(volume: FloatArray, k1: FloatArray, k2: FloatArray, start: FloatArray) -> FloatArray:
-    """The distance at which :func:`_steiner` takes a value (Newton)."""
+def _least_factor(d: FloatArray, k1: FloatArray, k2: FloatArray) -> float:
+    """The smaller change of length, in the plane or round the axis, from the line to the distance d."""
+    return min(float(np.min(1 + k1 * d)), float(np.min(1 + k2 * d)))
+
+
+def _root(volume: FloatArray, k1: FloatArray, k2: FloatArray, start: FloatArray) -> FloatArray | None:
+    """The distance at which :func:`_steiner` takes a value (Newton); None where the wall would fold."""
     d = start.copy()
     for _ in range(30):
         slope = (1 + k1 * d) * (1 + k2 * d)
@@ -212,11 +286,8 @@ def _root(volume: FloatArray, k1: FloatArray, k2: FloatArray, start: FloatArray)
         d = d - change
         if np.max(np.abs(change)) < 1e-10:
             break
-    if np.max(np.abs(change)) > 1e-6 or np.min((1 + k1 * d) * (1 + k2 * d)) < 0.02:
-        raise DataError(
-            "the wall folds or closes the cavity; reduce longitudinal, circumferential or the thicknesses, or enlarge "
-            "cavity_radius_mm"
-        )
+    if np.max(np.abs(change)) > 1e-6 or _least_factor(d, k1, k2) < _LEAST_FACTOR:
+        return None
     return d
 
 

@@ -12,6 +12,7 @@ from echomotion.simulate.checks import check_name
 from echomotion.simulate.heart import (
     KINDS,
     LATEST_SHARE,
+    THICKEST_SHARE,
     Contraction,
     HeartParameters,
     Lesion,
@@ -26,6 +27,8 @@ from echomotion.simulate.rhythm import Rhythm, fibrillation, steady_rhythm
 
 _KIND_SHARES = (0.34, 0.14, 0.1, 0.12, 0.1, 0.12, 0.08)
 _FIBRILLATION_SHARE = 0.08
+# Drawn walls keep this part of the thickest that their cavity allows.
+_SPARE = 0.97
 
 # Shortening along and round the long axis in the middle of the wall, lowest and highest of each kind.
 _STRENGTH: dict[str, tuple[tuple[float, float], tuple[float, float]]] = {
@@ -37,6 +40,16 @@ _STRENGTH: dict[str, tuple[tuple[float, float], tuple[float, float]]] = {
     "akinetic": ((0.15, 0.21), (0.13, 0.185)),
     "dyskinetic": ((0.14, 0.2), (0.12, 0.175)),
 }
+
+# Place of the apex across the picture in mm and turn in degrees. In the four-chamber view the left ventricle lies
+# right of the middle, so that the right one is seen; in the view of the right ventricle it is the other way round.
+_APICAL_POSE: dict[View, tuple[tuple[float, float], tuple[float, float]]] = {
+    View.A4C: ((-4.0, 6.0), (-8.0, 3.0)),
+    View.A2C: ((-6.0, 6.0), (-7.0, 7.0)),
+    View.A3C: ((-6.0, 6.0), (-7.0, 7.0)),
+    View.RV_FOCUSED: ((-12.0, 0.0), (-4.0, 6.0)),
+}
+_APEX_SLOPE = 0.4
 
 
 def draw_heart(view: View | str, rng: np.random.Generator, kind: str | None = None) -> HeartParameters:
@@ -60,20 +73,24 @@ def draw_heart(view: View | str, rng: np.random.Generator, kind: str | None = No
     if kind is None:
         kind = str(rng.choice(KINDS, p=_KIND_SHARES))
     check_name("kind", kind, KINDS)
-    shape = _shape(which, kind, rng)
-    rhythm = draw_rhythm(rng)
+    # A generator for each part: views that need more numbers for one part leave the others as they are.
+    shape_rng, rhythm_rng, contraction_rng, pose_rng, motion_rng, sizes_rng = (
+        np.random.default_rng(number) for number in rng.integers(2**62, size=6)
+    )
+    shape = _shape(which, kind, shape_rng)
+    rhythm = draw_rhythm(rhythm_rng)
     return HeartParameters(
         which,
         kind,
         shape,
-        _contraction(which, kind, rhythm, rng),
-        _pose(which, shape, rng),
+        _contraction(which, kind, rhythm, contraction_rng),
+        _pose(which, shape, pose_rng),
         rhythm,
-        draw_motion(rng),
+        draw_motion(motion_rng),
         Surroundings(
-            atrium_length_mm=rng.uniform(32, 55),
-            right_ventricle_mm=rng.uniform(18, 30),
-            leaflet_mm=rng.uniform(0.9, 1.1) * shape.cavity_radius_mm,
+            atrium_length_mm=sizes_rng.uniform(32, 55),
+            right_ventricle_mm=sizes_rng.uniform(18, 30),
+            leaflet_mm=sizes_rng.uniform(0.9, 1.1) * shape.cavity_radius_mm,
         ),
     )
 
@@ -86,16 +103,17 @@ def _shape(view: View, kind: str, rng: np.random.Generator) -> Shape:
     if kind == "dilated" or (kind in ("reduced", "dyssynchronous") and rng.random() < 0.5):
         radius, length, thickness = rng.uniform(27.0, 36.0), rng.uniform(90.0, 112.0), rng.uniform(6.5, 9.0)
     elif kind == "hypertrophic":
-        radius, thickness = rng.uniform(19.0, 23.0), rng.uniform(12.5, 16.5)
+        radius, thickness = rng.uniform(20.0, 24.0), rng.uniform(12.0, 15.5)
         septum = rng.uniform(1.0, 1.15)
         lateral = rng.uniform(0.8, 1.0)
     apex = rng.uniform(0.65, 0.85) * thickness
     if view is View.RV_FOCUSED:
         radius, length = rng.uniform(15.0, 20.0), rng.uniform(66.0, 86.0)
+        thickest = _SPARE * THICKEST_SHARE["thickness_second_mm"] * radius
         free = rng.uniform(3.5, 5.5)
         return Shape(
             length, radius, rng.uniform(108, 120), rng.uniform(0.05, 0.15), rng.uniform(-0.08, 0.05),
-            free, max(4.0, 0.8 * free), min(thickness, 0.75 * radius),
+            free, max(4.0, 0.8 * free), min(thickness, thickest),
         )  # fmt: skip
     first, second = (septum, lateral) if view is not View.A2C else (lateral, septum)
     if view is View.A3C:
@@ -106,15 +124,16 @@ def _shape(view: View, kind: str, rng: np.random.Generator) -> Shape:
         rng.uniform(116.0, 130.0),
         rng.uniform(0.08, 0.22),
         rng.uniform(-0.1, 0.1),
-        min(first * thickness * rng.uniform(0.93, 1.07), 0.77 * radius),
-        min(apex, 10.0, 0.48 * radius),
-        min(second * thickness * rng.uniform(0.93, 1.07), 0.77 * radius),
+        min(first * thickness * rng.uniform(0.93, 1.07), _SPARE * THICKEST_SHARE["thickness_first_mm"] * radius),
+        min(apex, 10.0, _SPARE * THICKEST_SHARE["thickness_apex_mm"] * radius),
+        min(second * thickness * rng.uniform(0.93, 1.07), _SPARE * THICKEST_SHARE["thickness_second_mm"] * radius),
     )
 
 
 def _contraction(view: View, kind: str, rhythm: Rhythm, rng: np.random.Generator) -> Contraction:
     along, round_axis = _STRENGTH[kind]
     longitudinal, circumferential = rng.uniform(*along), rng.uniform(*round_axis)
+    twist = rng.uniform(-4.0, 8.0)
     if view is View.RV_FOCUSED:
         longitudinal, circumferential = min(1.2 * longitudinal, 0.27), 0.7 * circumferential
     return Contraction(
@@ -123,7 +142,7 @@ def _contraction(view: View, kind: str, rhythm: Rhythm, rng: np.random.Generator
         gradient=rng.uniform(-0.05, 0.3),
         annulus=rng.uniform(0.3, 0.7),
         apex_motion_mm=rng.uniform(-1.0, 1.5),
-        twist_deg=rng.uniform(-4.0, 8.0) if view is View.PSAX else 0.0,
+        twist_deg=twist if view is View.PSAX else 0.0,
         isovolumic=rng.uniform(0.0, 0.012),
         lesions=_lesions(view, kind, 0.9 * LATEST_SHARE * min(rhythm.rr_s), rng),
     )
@@ -170,9 +189,12 @@ def _pose(view: View, shape: Shape, rng: np.random.Generator) -> Pose:
     if view is View.PLAX:
         outer = shape.cavity_radius_mm + shape.thickness_first_mm
         return Pose(
-            rng.uniform(14, 32) - shape.cavity_length_mm, rng.uniform(outer + 26, outer + 40), rng.uniform(-12, 8)
+            rng.uniform(6, 24) - shape.cavity_length_mm, rng.uniform(outer + 30, outer + 46), rng.uniform(-12, 8)
         )
-    return Pose(rng.uniform(-14, 14), rng.uniform(14, 28) + shape.thickness_apex_mm / 2, rng.uniform(-12, 12))
+    (left, right), turns = _APICAL_POSE[view]
+    x, y = rng.uniform(left, right), rng.uniform(14, 28) + shape.thickness_apex_mm / 2
+    # The apex lies in the fan, which is narrow there.
+    return Pose(float(np.clip(x, -_APEX_SLOPE * y, _APEX_SLOPE * y)), y, rng.uniform(*turns))
 
 
 def draw_rhythm(rng: np.random.Generator) -> Rhythm:

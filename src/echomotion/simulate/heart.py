@@ -100,7 +100,7 @@ class Shape:
 
     def __post_init__(self) -> None:
         check_ranges(self, SHAPE_RANGES)
-        for name, share in _THICKEST.items():
+        for name, share in THICKEST_SHARE.items():
             thickest = share * self.cavity_radius_mm
             if getattr(self, name) > thickest:
                 raise DataError(
@@ -109,8 +109,8 @@ class Shape:
                 )
 
 
-# A thicker wall would close its cavity when it contracts; parts of the cavity's radius.
-_THICKEST = {"thickness_first_mm": 0.78, "thickness_apex_mm": 0.5, "thickness_second_mm": 0.78}
+# A thicker wall would close its cavity in an ordinary contraction; parts of the cavity's radius.
+THICKEST_SHARE = {"thickness_first_mm": 0.68, "thickness_apex_mm": 0.42, "thickness_second_mm": 0.68}
 SHAPE_RANGES: dict[str, tuple[float, float]] = {
     "cavity_length_mm": (55.0, 125.0),
     "cavity_radius_mm": (14.0, 40.0),

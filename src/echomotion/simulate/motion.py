@@ -1,6 +1,6 @@
 """Where every material point is at every time: the wall exactly, the rest by continuation.
 
-The reference is the first end-diastole, time 0. Blood of the cavity follows its border by mean value coordinates;
+The reference is an end-diastole, time 0. Blood of the cavity follows its border by mean value coordinates;
 tissue outside follows the wall's outer edge and fades with distance. Both are continuous with the wall. Movement of
 the whole picture (translation, rocking, drift of the probe) comes on top.
 """
@@ -39,13 +39,15 @@ class Motion:
     wall : WallMap
         The wall in scan space, its displacement at `times_s`.
     times_s : (T,)
-        Relative to the first end-diastole, which is the reference.
+        Relative to the end-diastole that is the reference.
     segment_edges : (K + 1,)
         Borders of the wall's segments in s.
     apex_s : float
         Place of the apex; NaN in the short axis.
     anatomy : Anatomy, optional
         The parts round the wall; made for the view where it is not given.
+    through : (S, W, T), optional
+        Stretch out of the plane on the nodes of the wall's mesh, where the deformation has one.
     """
 
     def __init__(
@@ -56,8 +58,9 @@ class Motion:
         segment_edges: FloatArray,
         apex_s: float,
         anatomy: Anatomy | None = None,
+        through: FloatArray | None = None,
     ) -> None:
-        self.heart, self.wall = heart, wall
+        self.heart, self.wall, self.through = heart, wall, through
         self.times_s = frozen_array(times_s, "times_s", shape=(None,), dtype=np.float64)
         self.segment_edges, self.apex_s = segment_edges, apex_s
         grid = wall.nodes
@@ -70,6 +73,13 @@ class Motion:
     def n_times(self) -> int:
         """Number of times T."""
         return len(self.times_s)
+
+    def mean_through(self) -> FloatArray | None:
+        """Harmonic mean (T,) of the stretch out of the plane over the wall's area; None where it is not known."""
+        if self.through is None:
+            return None
+        area = self.wall.area_weights()
+        return area.sum() / np.einsum("sw,swt->t", area, 1 / self.through)
 
     @cached_property
     def _cavity(self) -> tuple[FloatArray, FloatArray]:
@@ -226,7 +236,7 @@ def _turn(angle: FloatArray) -> FloatArray:
 
 
 def heart_motion(heart: HeartParameters, times_s: ArrayLike) -> Motion:
-    """The motion of a parametric heart at times relative to its first end-diastole.
+    """The motion of a parametric heart at times relative to an end-diastole, that of its rhythm's first beat.
 
     Raises
     ------
@@ -244,4 +254,5 @@ def heart_motion(heart: HeartParameters, times_s: ArrayLike) -> Motion:
     mesh = WallMap(
         reference[:, 0], reference[:, -1], np.ascontiguousarray(moved.transpose(1, 2, 0, 3)), depths, closed=line.closed
     )
-    return Motion(heart, mesh, times, segment_edges(line), line.apex_s)
+    through = wall.through[:, ::2].transpose(1, 2, 0)
+    return Motion(heart, mesh, times, segment_edges(line), line.apex_s, through=through)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from echomotion.core import Clip, Keypoints, Masks, Phases, Tracks
+from echomotion.datasets.simulated import read_simulated
 from echomotion.io.write import atomic_path, write_video
+from echomotion.simulate.checks import check_range
 
 _SCALE = 2
 _TRAIL_S = 0.15
@@ -94,6 +97,25 @@ def write_preview(folder: str | Path, name: str, sequence: Shown) -> list[Path]:
     paths = [Path(folder) / f"{name}.png", Path(folder) / f"{name}.mp4"]
     write_contact_sheet(paths[0], sequence)
     write_preview_video(paths[1], sequence)
+    return paths
+
+
+def write_previews(folder: str | Path, count: int, *, progress: Callable[[int, int], None] | None = None) -> list[Path]:
+    """Contact sheets and videos of the first sequences of a folder that `echomotion simulate` wrote.
+
+    Raises
+    ------
+    DataError
+        When `count` is negative.
+    DatasetError
+        When the folder holds no sequences.
+    """
+    check_range("preview", count, 0, 10_000)
+    paths: list[Path] = []
+    for number, sequence in enumerate(islice(read_simulated(folder), count), start=1):
+        paths += write_preview(folder, f"preview-{number - 1:05d}", sequence)
+        if progress is not None:
+            progress(number, count)
     return paths
 
 

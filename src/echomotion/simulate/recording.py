@@ -27,7 +27,7 @@ from echomotion.simulate.artefacts import (
     scatterer_amplitudes,
     swirl,
 )
-from echomotion.simulate.checks import check_range
+from echomotion.simulate.checks import check_count, check_range
 from echomotion.simulate.draw import draw_heart, draw_motion, draw_rhythm
 from echomotion.simulate.heart import HeartParameters, simulated_view
 from echomotion.simulate.motion import Motion, heart_motion
@@ -67,12 +67,12 @@ class Recording:
     template : Template or None
         The patient whose anatomy it has.
     motion : Motion
-        At the times of the frames, relative to the first end-diastole.
+        At the times of the frames, relative to the end-diastole of the reference frame.
     probe, picture, artefacts, look :
         The machine, the picture, what makes tracking hard, and how strongly tissues scatter.
     frame_rate_hz : float
     reference_frame : int
-        The frame at the first end-diastole.
+        The frame at time 0, an end-diastole.
     scatterers : Scatterers
     points_mm : (N, 2)
         Sampled points at end-diastole, those of the wall first.
@@ -136,8 +136,8 @@ def plan_recording(
 ) -> Recording:
     """Draw what is not given; see :func:`echomotion.simulate.sequence.simulate`."""
     which = simulated_view(view) if heart is None else heart.view
-    check_range("seed", seed, 0, 2**62)
-    check_range("n_tracks", n_tracks, 1, 100_000)
+    check_count("seed", seed, 0, 2**62)
+    check_count("n_tracks", n_tracks, 1, 100_000)
     rng = np.random.default_rng([int(seed), 20240613])
     if difficulty is not None:
         check_range("difficulty", difficulty, 0.0, 1.0)
@@ -147,12 +147,13 @@ def plan_recording(
         heart = HeartParameters(
             which, "healthy" if kind is None else kind, rhythm=draw_rhythm(rng), motion=draw_motion(rng)
         )
-    check_range("n_frames", n_frames, 1, 2000)
+    check_count("n_frames", n_frames, 1, 2000)
     if frame_rate_hz is None:
         frame_rate_hz = draw_frame_rate(heart, n_frames, rng)
     if reference_frame is None:
         late = int(rng.integers(0, max(1, n_frames // 2)))
         reference_frame = 0 if rng.random() < 0.6 else late
+    check_count("reference_frame", reference_frame, 0, n_frames - 1)
     times = frame_times(n_frames, frame_rate_hz, reference_frame)
     motion = subject_motion(heart, template, times)
     if probe is None:

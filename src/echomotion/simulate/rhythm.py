@@ -43,7 +43,7 @@ def _bump(x: ArrayLike) -> FloatArray:
 
 @dataclass(frozen=True)
 class Rhythm:
-    """Beats one after the other; time 0 is the first end-diastole (R wave).
+    """Beats one after the other; time 0 is the end-diastole (R wave) with which the first of them begins.
 
     Attributes
     ----------
@@ -99,6 +99,11 @@ class Rhythm:
         last = int(np.ceil(stop_s / total)) + 2
         waves = [k * total + np.concatenate([[0.0], np.cumsum(rr)[:-1]]) for k in range(first, last)]
         return np.concatenate(waves), np.tile(np.arange(count), last - first)
+
+    def r_waves(self, start_s: float, stop_s: float) -> FloatArray:
+        """End-diastoles (K,) in an interval, also of beats that end outside it."""
+        waves, _ = self.beats_between(start_s, stop_s)
+        return waves[(waves >= start_s - 1e-9) & (waves <= stop_s + 1e-9)]
 
     def _phase(self, times_s: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
         """Time since the R wave, and length, systole and strength of the beat, for every time."""

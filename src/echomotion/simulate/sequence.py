@@ -21,7 +21,7 @@ from echomotion.core.arrays import frozen_array
 from echomotion.simulate.acquisition import to_mm, to_px, visible_points
 from echomotion.simulate.anatomy import CLASSES
 from echomotion.simulate.artefacts import Artefacts
-from echomotion.simulate.checks import check_range
+from echomotion.simulate.checks import check_count
 from echomotion.simulate.extension import fill_polygons
 from echomotion.simulate.heart import VIEWS, HeartParameters, simulated_view, wall_segments
 from echomotion.simulate.keypoints import key_points, wall_dimensions
@@ -57,7 +57,7 @@ class Sequence:
     truth : Truth
         Phases, strain, thickness, areas, volume.
     reference_frame : int
-        The frame at the first end-diastole, to which displacement and strain refer.
+        The frame at time 0 of the rhythm, an end-diastole, to which displacement and strain refer.
     recording : Recording
         All parameters, and the motion.
     """
@@ -172,7 +172,7 @@ def simulate(
     frame_rate_hz : float, optional
         20 to 120.
     reference_frame : int, optional
-        The frame at the first end-diastole: 0 starts the clip there.
+        The frame at the end-diastole to which displacement and strain refer: 0 starts the clip there.
     n_tracks : int
         Number of sampled points N.
     device : torch.device
@@ -207,13 +207,13 @@ def finish(recording: Recording, frames: NDArray[np.uint8]) -> Sequence:
     even = recording.template is not None
     truth = known_truth(recording.heart, motion, recording.motion_at, even)
     times = np.arange(motion.n_times) / recording.frame_rate_hz
-    r_waves = np.array([beat.ed_s for beat in truth.phases.beats])
+    r_waves = recording.heart.rhythm.r_waves(motion.times_s[0], motion.times_s[-1]) - motion.times_s[0]
     clip = Clip(
         frames,
         times,
         (picture.spacing_mm, picture.spacing_mm),
         recording.heart.view,
-        r_waves if len(r_waves) else None,
+        r_waves,
         Source(f"seed-{recording.seed}", "simulation", spacing_origin="simulation", times_origin="simulation"),
     )
     names, places = key_points(motion)
@@ -313,7 +313,7 @@ def batch_stream(
     Every sequence is as :func:`stream` makes it; masks and truth, which training a tracker does not need, are left out.
     See :func:`stream` for the arguments.
     """
-    check_range("batch", batch, 1, 4096)
+    check_count("batch", batch, 1, 4096)
     draws = _draws(seed, views, options)
     while True:
         frames, tracks, visible, references, times, seeds = [], [], [], [], [], []
@@ -346,7 +346,7 @@ def _draws(
     known = [simulated_view(view) for view in views]
     if not known:
         raise DataError("views is empty; give at least one view")
-    check_range("seed", seed, 0, 2**62)
+    check_count("seed", seed, 0, 2**62)
     rng = np.random.default_rng([int(seed), 7])
     while True:
         view, number = known[int(rng.integers(len(known)))], int(rng.integers(2**48))

@@ -15,7 +15,7 @@ from echomotion.core import DataError, DatasetError, OutputError, View
 from echomotion.datasets.simulated import FORMAT, LAYOUT, MANIFEST, SHARD_NAME, read_manifest
 from echomotion.io.write import atomic_path, write_json
 from echomotion.simulate.acquisition import frame_times, to_mm
-from echomotion.simulate.checks import check_name, check_range
+from echomotion.simulate.checks import check_count, check_name
 from echomotion.simulate.heart import KINDS, HeartParameters, simulated_view
 from echomotion.simulate.probe import Picture
 from echomotion.simulate.recording import subject_motion
@@ -77,9 +77,9 @@ def simulate_to_folder(
         When the folder holds another run, or cannot be written to.
     """
     which = simulated_view(view)
-    check_range("count", count, 1, 10_000_000)
-    check_range("seed", seed, 0, 2**62)
-    check_range("shard_size", shard_size, 1, 1000)
+    check_count("count", count, 1, 10_000_000)
+    check_count("seed", seed, 0, 2**62)
+    check_count("shard_size", shard_size, 1, 1000)
     if options.get("kind") is not None:
         check_name("kind", options["kind"], KINDS)
     patients: list[str] = []
@@ -96,8 +96,9 @@ def simulate_to_folder(
         "templates": template_split if patients else None,
         "options": json.loads(json.dumps(options)),
     }
-    _claim(target, asked)
-    shards, done = [], 0
+    _refuse_other_runs(target, asked)
+    shards: list[Path] = []
+    done = 0
     for first in range(0, count, shard_size):
         shard = target / SHARD_NAME.format(first // shard_size)
         size = min(shard_size, count - first)
@@ -107,6 +108,9 @@ def simulate_to_folder(
                 sequences.append(_one(which, seed, number, templates, patients, options))
                 if progress is not None:
                     progress(number + 1, count)
+            if not done:
+                # Not before: parameters that cannot be simulated leave nothing behind.
+                _write_manifest(target, asked, [], 0)
             write_shard(shard, sequences)
         elif progress is not None:
             progress(first + size, count)
@@ -133,8 +137,8 @@ def _one(
     raise DatasetError(f"{templates}: {_MOST_REFUSALS} patients in a row gave no usable contours")
 
 
-def _claim(folder: Path, asked: dict[str, Any]) -> None:
-    """Make the folder, or see that it belongs to the same run."""
+def _refuse_other_runs(folder: Path, asked: dict[str, Any]) -> None:
+    """See that the folder is new, empty, or belongs to the same run; clear what a killed run left half-written."""
     if (folder / MANIFEST).exists():
         try:
             before = read_manifest(folder)
@@ -142,10 +146,15 @@ def _claim(folder: Path, asked: dict[str, Any]) -> None:
             raise OutputError(f"{error}; choose another output folder") from None
         if before["asked"] != asked or before["version"] != __version__:
             raise OutputError(f"{folder}: holds another run of simulated sequences; choose another output folder")
-        return
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    elif folder.exists() and (not folder.is_dir() or set(folder.iterdir()) - set(_left_over(folder))):
         raise OutputError(f"{folder}: is not an empty folder; choose another output folder")
-    _write_manifest(folder, asked, [], 0)
+    for left_over in _left_over(folder):
+        left_over.unlink(missing_ok=True)
+
+
+def _left_over(folder: Path) -> list[Path]:
+    """Hidden files that a killed run was writing and could not remove."""
+    return [*folder.glob(".shard-*.npz.*"), *folder.glob(f".{MANIFEST}.*")]
 
 
 def _write_manifest(folder: Path, asked: dict[str, Any], shards: list[str], done: int) -> None:

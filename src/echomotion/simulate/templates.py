@@ -1,9 +1,10 @@
 """Anatomy from patients: the two contours of a patient give shape and motion, the image gives echogenicity.
 
 From the end-diastolic and end-systolic frame of a CAMUS recording and their expert masks. Material points keep their
-part of the way from the annulus to the apex along each wall and their part of the way through the wall, and go
-straight from their place at end-diastole to that at end-systole as the rhythm contracts. The contours decide about
-area, so the stretch out of the plane that an incompressible wall needs is derived from them, not prescribed.
+part of the way from the annulus to the apex along the endocardium, their part of the epicardium's length, and their
+part of the way through the wall, and go straight from their place at end-diastole to that at end-systole as the rhythm
+contracts. The contours decide about area, so the stretch out of the plane that an incompressible wall needs is derived
+from them, not prescribed.
 """
 
 from __future__ import annotations
@@ -16,12 +17,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
+from scipy.spatial import cKDTree
 
 from echomotion.core import DataError, DatasetError, Masks, View
 from echomotion.core.arrays import frozen_array
 from echomotion.core.clip import set_field
 from echomotion.datasets.camus import CamusFrame, camus_patients, camus_root, read_camus_frame
-from echomotion.measure.contours import arc_length, largest_component, level_contour, resample, smooth_open
+from echomotion.measure.contours import (
+    arc_length,
+    largest_component,
+    level_contour,
+    points_at,
+    resample,
+    smooth_open,
+)
 from echomotion.measure.wall import WallLines, WallNotFoundError, find_wall
 from echomotion.preprocess.sector import find_sector
 from echomotion.simulate.anatomy import Anatomy, Valve
@@ -35,9 +44,18 @@ FloatArray = NDArray[np.float64]
 
 # The official testing patients judge published methods: nothing may be learnt from them.
 SPLITS = ("fit", "selection", "training", "validation")
+# Labels of CAMUS masks.
+_CAVITY, _WALL, _ATRIUM = 1, 2, 3
 _NODES = 193
 _BLACK = 0.06
 _SMOOTHING_MM = 1.1
+# Of the outline of cavity and wall together, which is drawn with the steps of its pixels.
+_CONTOUR_SMOOTHING_MM = 0.7
+_CONTOUR_POINTS = 1440
+# The outline's rounded corners at the annulus: how long they are at most, and how straight (cosine) it runs after them.
+_CORNER_MM = 4.0
+_ALONG = 0.9
+_END_NODES = 8
 _MIN_JACOBIAN = 0.05
 
 
@@ -200,8 +218,9 @@ def make_template(ed: CamusFrame, es: CamusFrame) -> Template:
         except WallNotFoundError as error:
             raise DataError(f"template {name}, {frame.phase}: {error.reason}") from None
     apex_s = float(np.mean([line.apex_index / (len(line.endocardial) - 1) for line in lines]))
+    outer = [_outer_contour(frame, step) for frame in (ed, es)]
     (endo_ed, epi_ed), (endo_es, epi_es) = (
-        tuple((part - tip) * step for part in _material_lines(line, apex_s, name)) for line in lines
+        ((endo - tip) * step, epi - tip * step) for endo, epi in _material_lines(lines, outer, step, apex_s, name)
     )
     angles = np.rad2deg(np.asarray(sector.angles, dtype=np.float64))
     grey = _smooth_grey(ed, spacing, sector.mask())
@@ -212,9 +231,9 @@ def make_template(ed: CamusFrame, es: CamusFrame) -> Template:
         endo_es,
         epi_es,
         apex_s,
-        (_outline(ed.labels == 3) - tip) * step,
+        (_outline(ed.labels == _ATRIUM) - tip) * step,
         grey,
-        float(np.median(grey[ed.labels == 2])),
+        float(np.median(grey[ed.labels == _WALL])),
         spacing,
         (float(tip[0]), float(tip[1])),
         float(np.clip(angles[1] - angles[0], 25.0, 115.0)),
@@ -225,8 +244,30 @@ def make_template(ed: CamusFrame, es: CamusFrame) -> Template:
     return template
 
 
-def _material_lines(lines: WallLines, apex_s: float, name: str) -> tuple[FloatArray, FloatArray]:
-    """Endo- and epicardium at equal parts of the way from either annulus to the apex, in px."""
+def _outer_contour(frame: CamusFrame, step: FloatArray) -> FloatArray:
+    """The outline (K, 2) in mm of cavity and wall together, without the steps of its pixels."""
+    region = largest_component((frame.labels == _CAVITY) | (frame.labels == _WALL))
+    smooth = ndimage.gaussian_filter(region.astype(np.float64), _CONTOUR_SMOOTHING_MM / step[::-1])
+    return resample(level_contour(smooth) * step, _CONTOUR_POINTS, closed=True)
+
+
+def _material_lines(
+    lines: list[WallLines], outer: list[FloatArray], step: FloatArray, apex_s: float, name: str
+) -> list[tuple[FloatArray, FloatArray]]:
+    """Endocardium (S, 2) in px and epicardium (S, 2) in mm of both phases, each point the same material in both."""
+    found, shares = [], []
+    for line, contour in zip(lines, outer, strict=True):
+        endo, epi = _opposite_lines(line, apex_s, name)
+        edge, share = _along(contour, epi * step)
+        found.append((endo, edge))
+        shares.append(share)
+    # One share for both phases: the epicardium is stretched evenly, so that it does not fold.
+    share = np.mean(shares, axis=0)
+    return [(endo, points_at(edge, share * arc_length(edge)[-1])) for endo, edge in found]
+
+
+def _opposite_lines(lines: WallLines, apex_s: float, name: str) -> tuple[FloatArray, FloatArray]:
+    """Endo- and, roughly, epicardium at equal parts of the way from either annulus to the apex, in px."""
     if lines.epicardial is None:
         raise DataError(f"template {name}: too little myocardium is seen for the epicardial line")
     count = len(lines.endocardial) - 1
@@ -240,7 +281,37 @@ def _material_lines(lines: WallLines, apex_s: float, name: str) -> tuple[FloatAr
         np.column_stack([np.interp(index, at, line[:, k]) for k in range(2)])
         for line in (lines.endocardial, lines.epicardial)
     )
-    return smooth_open(endo, 0.01), smooth_open(epi, 0.01)
+    return smooth_open(endo, 0.01), epi
+
+
+def _along(contour: FloatArray, line: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The part of a closed contour that a line (S, 2) follows roughly, and the share of its length for each point."""
+    count = len(contour)
+    _, nearest = cKDTree(contour).query(line)
+    place = np.unwrap(nearest.astype(np.float64), period=count)
+    if place[-1] < place[0]:
+        return _along(contour[::-1], line)
+    first = _past_corner(contour, int(place[0]), 1, line[_END_NODES] - line[0])
+    last = _past_corner(contour, int(place[-1]), -1, line[-1 - _END_NODES] - line[-1])
+    place = np.clip(place, first, last)
+    part = contour[np.arange(first, last + 1) % count]
+    # Where the line bends more than the contour, several of its points have one nearest place.
+    share = np.clip((np.maximum.accumulate(place) - place[0]) / (place[-1] - place[0]), 0.0, 1.0)
+    s = np.linspace(0.0, 1.0, len(share))
+    # Odd at the ends, which therefore stay where they are.
+    uneven = np.pad(share - s, len(s) - 1, mode="reflect", reflect_type="odd")
+    return part, s + ndimage.gaussian_filter1d(uneven, 0.02 * len(s))[len(s) - 1 : 1 - len(s)]
+
+
+def _past_corner(contour: FloatArray, place: int, way: int, inward: FloatArray) -> int:
+    """The place nearest to a line's end from where the contour runs along the line, not round the wall's corner."""
+    step = float(np.hypot(*(contour[1] - contour[0])))
+    for k in range(int(_CORNER_MM / step)):
+        here = place + way * k
+        ahead = contour[(here + way) % len(contour)] - contour[here % len(contour)]
+        if ahead @ inward > _ALONG * np.hypot(*ahead) * np.hypot(*inward):
+            return here
+    return place
 
 
 def _outline(mask: NDArray[np.bool_]) -> FloatArray:
@@ -269,6 +340,8 @@ def _refuse_folds(template: Template) -> None:
     start = np.stack([template.endo_ed, template.epi_ed], axis=1)
     end = np.stack([template.endo_es, template.epi_es], axis=1)
     before = _jacobian(start)
+    if np.min(before) < 0 < np.max(before):
+        raise DataError(f"template {template.name}: its contours cross at end-diastole")
     for part in (0.25, 0.5, 0.75, 1.0, 1.3):
         ratio = _jacobian(start + part * (end - start)) / before
         if np.min(ratio) < _MIN_JACOBIAN:

@@ -41,9 +41,9 @@ class Echogenicity:
 def draw_echogenicity(rng: np.random.Generator) -> Echogenicity:
     """Contrasts at random, from a clear window to a poor one."""
     return Echogenicity(
-        blood_db=rng.uniform(-40, -22),
-        surroundings_db=rng.uniform(-20, -6),
-        line_db=rng.uniform(0, 8),
+        blood_db=rng.uniform(-34, -19),
+        surroundings_db=rng.uniform(-17, -2),
+        line_db=rng.uniform(2, 11),
         leaflet_db=rng.uniform(-3, 4),
         anisotropy_db=rng.uniform(2, 10),
         patchiness_db=rng.uniform(1.5, 4.5),

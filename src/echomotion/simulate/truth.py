@@ -30,7 +30,8 @@ _LINE_POINTS = 241
 class Truth:
     """Numbers that a perfect analysis of the sequence would find.
 
-    Strains are Lagrangian, in %, relative to the first end-diastole, on every frame.
+    Strains are Lagrangian, in %, relative to the end-diastole of the reference frame, on every frame. Averages over
+    the wall are integrals over its length at end-diastole.
 
     Attributes
     ----------
@@ -40,14 +41,17 @@ class Truth:
         Of `strain`: ``longitudinal``, or ``circumferential`` in the short axis.
     strain : mapping of layer to (T,)
         Of the whole wall, from the length of its line.
-    segment_strain : mapping of segment to (T,)
-        In the middle of the wall.
+    segment_strain, endocardial_segment_strain : mapping of segment to (T,)
+        In the middle of the wall and at its inner edge, each from the length of the segment's part of the line.
     radial_strain : (T,)
         From the mean thickness of the wall.
     segment_radial_strain, thickness_mm : mapping of segment to (T,)
+        From the mean thickness of the segment, and that thickness.
     wall_area_mm2, cavity_area_mm2 : (T,)
     out_of_plane_stretch : (T,)
-        Harmonic mean over the wall: the area of the wall is that of end-diastole divided by it.
+        Harmonic mean over the wall of the stretch out of the plane that its deformation has: an incompressible wall's
+        area is that of end-diastole divided by it. With a patient's contours, which decide about the area themselves,
+        the stretch that an incompressible wall would need.
     volume_ml : (T,) or None
         Disk summation on the exact border, as a perfect monoplane measurement gives it; None in the short axis.
     end_diastolic_volume_ml, end_systolic_volume_ml, ejection_fraction : float or None
@@ -60,6 +64,7 @@ class Truth:
     direction: str
     strain: Mapping[str, FloatArray]
     segment_strain: Mapping[str, FloatArray]
+    endocardial_segment_strain: Mapping[str, FloatArray]
     radial_strain: FloatArray
     segment_radial_strain: Mapping[str, FloatArray]
     thickness_mm: Mapping[str, FloatArray]
@@ -89,7 +94,7 @@ class Truth:
 
 def line_lengths(motion: Motion, w: float, start: float = 0.0, stop: float = 1.0) -> FloatArray:
     """Length (T,) in mm of a line of the wall at depth w between two places s."""
-    s = np.linspace(start, stop, max(17, int(_LINE_POINTS * (stop - start))))
+    s = np.linspace(start, stop, max(33, int(_LINE_POINTS * (stop - start))))
     line = motion.wall_positions(s, w)
     return np.hypot(*np.moveaxis(np.diff(line, axis=0), -1, 0)).sum(axis=0)
 
@@ -178,20 +183,26 @@ def known_truth(
         1.0,
     )
     first = heart.rhythm.systole_s[0]
-    if not even:
-        first = end_systoles(heart, 0.0, 0.0)[0]
+    if exact is not None:
+        first = exact[int(np.argmin(np.abs(heart.rhythm.r_waves(shift, float(times[-1])))))]
     corners = motion_at(np.array([0.0, first]))
     names = wall_segments(heart.view)
     edges = motion.segment_edges
     start = {layer: float(line_lengths(corners, w)[0]) for layer, w in LAYER_DEPTH.items()}
     strain = {str(k): _strain(line_lengths(motion, w), start[k]) for k, w in LAYER_DEPTH.items()}
-    segment_strain, segment_radial, thickness = {}, {}, {}
+    mid_wall: dict[str, FloatArray] = {}
+    endocardial: dict[str, FloatArray] = {}
+    segment_radial, thickness = {}, {}
     for name, low, high in zip(names, edges[:-1], edges[1:], strict=True):
-        before = float(line_lengths(corners, 0.5, low, high)[0])
-        segment_strain[name] = _strain(line_lengths(motion, 0.5, low, high), before)
+        for w, strains in ((0.5, mid_wall), (0.0, endocardial)):
+            before = float(line_lengths(corners, w, low, high)[0])
+            strains[name] = _strain(line_lengths(motion, w, low, high), before)
         thickness[name] = _thickness(motion, low, high)
         segment_radial[name] = _strain(thickness[name], float(_thickness(corners, low, high)[0]))
-    areas, start_area = wall_areas(motion), float(wall_areas(corners)[0])
+    areas = wall_areas(motion)
+    through = motion.mean_through()
+    if through is None:
+        through = float(wall_areas(corners)[0]) / areas
     volume, ends = volume_ml(motion), volume_ml(corners)
     if ends is None:
         sizes = cavity_areas(corners)
@@ -204,13 +215,14 @@ def known_truth(
         on_clip,
         "circumferential" if heart.view is View.PSAX else "longitudinal",
         strain,
-        segment_strain,
+        mid_wall,
+        endocardial,
         _strain(whole, float(_thickness(corners, 0.0, 1.0)[0])),
         segment_radial,
         thickness,
         areas,
         cavity_areas(motion),
-        start_area / areas,
+        through,
         volume,
         ed_volume,
         es_volume,
@@ -220,7 +232,8 @@ def known_truth(
 
 
 def _thickness(motion: Motion, start: float, stop: float) -> FloatArray:
-    """Mean distance (T,) in mm between the two edges of the wall."""
-    s = np.linspace(start, stop, max(9, int(64 * (stop - start))))
+    """Mean distance (T,) in mm between the two edges of the wall, by the midpoint rule."""
+    count = max(32, int(_LINE_POINTS * (stop - start)))
+    s = start + (stop - start) * (np.arange(count) + 0.5) / count
     across = motion.wall_positions(s, 1.0) - motion.wall_positions(s, 0.0)
     return np.hypot(across[..., 0], across[..., 1]).mean(axis=0)

@@ -69,6 +69,18 @@ class WallMap:
         """Place (N, 2) of material coordinates at end-diastole, in mm."""
         return self._endo(s) + np.asarray(w)[..., None] * self._across(s)
 
+    def area_weights(self) -> FloatArray:
+        """Weights (S, W) in mm2 with which a sum over the nodes is an integral over the wall at end-diastole."""
+        # Exact for polynomials through the nodes across the wall, the trapezoidal rule along it.
+        powers = np.arange(len(self.depths))
+        across_weights = np.linalg.solve(np.vander(self.depths, increasing=True).T, 1.0 / (powers + 1))
+        along_weights = np.full(len(self.nodes), 1.0 / (len(self.nodes) - 1))
+        along_weights[[0, -1]] /= 2
+        across, slope = self._across(self.nodes), self._across_slope(self.nodes)
+        along = self._endo_slope(self.nodes)[:, None] + self.depths[None, :, None] * slope[:, None]
+        area = np.abs(along[..., 0] * across[:, None, 1] - along[..., 1] * across[:, None, 0])
+        return area * along_weights[:, None] * across_weights[None, :]
+
     def locate(self, points: FloatArray, reach: float = 8.0) -> Located:
         """The nearest place of the wall for each point (N, 2); beyond `reach` mm only roughly."""
         far, seed = self._tree.query(points)

@@ -42,6 +42,14 @@ def test_a_shrink_of_ten_percent_is_a_strain_of_minus_ten(name):
     assert np.abs(np.array(strains) + 10).max() < single
 
 
+def test_smoothing_over_broad_tissue_keeps_its_strain():
+    clip, _ = affine_clip(shrink=0.10)
+    queries = lattice(60, 200, 60, 200, 10)
+    xy = MAKE["multilag_matching"](smooth_px=50.0).track(clip, queries).xy.astype(np.float64)
+    ends = np.array([[0, 13], [0, 13 * 14], [0, 195], [13, 13 * 14]])
+    assert [line_strain(xy[pair], 0)[-1] for pair in ends] == pytest.approx([-10.0] * 4, abs=0.1)
+
+
 @ALL
 def test_points_follow_a_rotation_from_queries_on_any_frame(name):
     clip, true_map = rotating_clip(degrees=12.0)
@@ -54,6 +62,17 @@ def test_points_follow_a_rotation_from_queries_on_any_frame(name):
     assert np.median(errors) < 0.25
     assert np.quantile(errors, 0.95) < 1.0
     assert tracks.confidence.mean() > 0.9
+
+
+def test_a_long_clip_is_tracked_in_blocks_with_the_same_result(monkeypatch):
+    clip, _ = affine_clip(shrink=0.05, frames=30, shape=(96, 96))
+    queries = lattice(30, 70, 30, 70, 13, t=7)
+    whole = MAKE["multilag_matching"]().track(clip, queries)
+    monkeypatch.setattr("echomotion.models.trackers.multilag._MEMORY", 0.0)
+    calls = []
+    blocks = MAKE["multilag_matching"]().track(clip, queries, progress=lambda done, total: calls.append((done, total)))
+    assert calls[-1][0] == calls[-1][1] > 4 * 7 * 3
+    assert np.abs(blocks.xy - whole.xy).max() < 0.01
 
 
 @ALL
@@ -111,34 +130,45 @@ def test_options_that_make_no_sense_are_refused():
         lambda: MultilagMatchingConfig(template_px=20),
         lambda: MultilagMatchingConfig(reach_px=(8, 5)),
         lambda: MultilagMatchingConfig(lags=()),
+        lambda: MultilagMatchingConfig(smooth_px=0.0),
+        lambda: MultilagMatchingConfig(clutter_share=(2.0, 0.5, 0.0, 0.0)),
+        lambda: MultilagMatchingConfig(clutter_share=(0.5,)),
+        lambda: MultilagMatchingConfig(shrink=(0, 1, 1, 1)),
         lambda: MultilagMatchingConfig(neighbour_px=(0.0, 1.0, 1.0)),
     ):
         with pytest.raises(ModelError, match="needs"):
             wrong()
 
 
-# What a rigid disk must show: one rotation about one centre, and no strain. Speckle changes as it turns, since
-# the beam does not turn with it, so single points err; the bounds hold for all points and frames together.
-@pytest.mark.parametrize(("name", "residual"), [("lucas_kanade", np.median), ("multilag_matching", None)])
-def test_a_rotating_disk_turns_rigidly_and_has_no_strain(echo_data, name, residual):
-    clip = read_rotating_disk(echo_data / "rotating_disk")
+# What a rigid disk must show: one rotation about one centre, and no strain. Speckle is coarse along the rows' axis and
+# changes as it turns, since the beam does not turn with it, so single points err by pixels. Trackers as they are for
+# a heart's wall hold the bound in the root mean square of all points and frames (Lucas-Kanade with a window that
+# holds as much speckle); evened out over 50 px, as suits broad tissue, each point and each line holds it.
+@pytest.fixture(scope="module")
+def disk(echo_data):
     centre, radius = np.array([117.0, 125.7]), 0.85 * 102.9
     queries = lattice(17, 218, 25, 227, 8)
     queries = queries[np.linalg.norm(queries[:, 1:] - centre, axis=1) <= radius]
-    # Without the last pass, whose few neighbours serve the bends of a heart's wall, not a disk.
-    steady = MultilagMatchingConfig(neighbour_px=(12.0, 8.0, 6.0), reach_px=(8, 5, 2))
-    tracker = MAKE[name]() if name == "lucas_kanade" else multilag_matching(steady)
-    xy = tracker.track(clip, queries).xy.astype(np.float64)
-    residuals, angle = rigid_residuals(xy)
-    assert 9 < angle < 13
-    rms = np.sqrt(np.mean(residuals[:, 1:] ** 2))
-    assert (rms if residual is None else residual(residuals[:, 1:])) < 1.0
+    return read_rotating_disk(echo_data / "rotating_disk"), queries
 
+
+@pytest.mark.parametrize(("name", "options"), [("multilag_matching", {}), ("lucas_kanade", {"window_px": 61})])
+def test_a_rotating_disk_turns_rigidly(disk, name, options):
+    residuals, angle = rigid_residuals(MAKE[name](**options).track(*disk).xy.astype(np.float64))
+    assert 10 < angle < 12
+    assert np.sqrt(np.mean(residuals[:, 1:] ** 2)) < 1.0
+
+
+def test_a_rotating_disk_has_no_strain_anywhere(disk):
+    xy = MAKE["multilag_matching"](smooth_px=50.0).track(*disk).xy.astype(np.float64)
+    residuals, angle = rigid_residuals(xy)
+    assert 10 < angle < 12
+    assert residuals.max() < 1.0
     rng = np.random.default_rng(0)
     pairs = rng.integers(len(xy), size=(2000, 2))
     far = np.linalg.norm(xy[pairs[:, 0], 0] - xy[pairs[:, 1], 0], axis=1) >= 60
-    lines = [line_strain(xy[pair], 0) for pair in pairs[far][:100]]
-    assert np.mean(np.abs(lines)) < 1.5
+    strains = [line_strain(xy[pair], 0) for pair in pairs[far][:100]]
+    assert np.abs(strains).max() < 1.5
 
 
 def rigid_residuals(xy):
@@ -164,12 +194,12 @@ PLAIN = {
     "tune_hard": (0.676, 2.15),
 }
 ROBUST = {
-    "accept_clean": (0.98, 0.30),
-    "accept_mild": (0.97, 0.55),
-    "accept_hard": (0.88, 0.90),
-    "tune_clean": (0.96, 0.45),
-    "tune_mild": (0.94, 0.55),
-    "tune_hard": (0.78, 1.25),
+    "accept_clean": (0.99, 0.25),
+    "accept_mild": (0.98, 0.45),
+    "accept_hard": (0.87, 0.85),
+    "tune_clean": (0.98, 0.35),
+    "tune_mild": (0.96, 0.45),
+    "tune_hard": (0.83, 1.10),
 }
 
 

@@ -9,8 +9,10 @@ from scipy.linalg import solveh_banded
 
 from echomotion.core import Clip
 from echomotion.models.trackers.block_matching import peak
-from echomotion.models.trackers.correlation import averaged, neighbour_weights, peaks, smoothed_in_time, spectra
+from echomotion.models.trackers.clutter import without_clutter
+from echomotion.models.trackers.correlation import averaged, peaks, smoothed_in_time, spectra
 from echomotion.models.trackers.multilag import solve_banded_systems
+from echomotion.models.trackers.neighbours import local_affine, neighbour_weights
 from echomotion.models.trackers.patches import normalised, patches_at
 from echomotion.models.trackers.stepwise import Calibration, likeness, walk
 from echomotion.models.trackers.working_grid import working_frames, working_geometry
@@ -39,6 +41,44 @@ def test_patches_are_read_between_pixels_and_beyond_the_border():
     assert patch[0].tolist() == [[34.5, 35.5, 36.5], [44.5, 45.5, 46.5], [54.5, 55.5, 56.5]]
     assert patch[1].tolist() == [[0, 0, 1], [0, 0, 1], [10, 10, 11]]
     assert patches_at(frame, np.zeros((0, 2)), 3).shape == (0, 9)
+
+
+def test_a_deformed_patch_reads_the_deformed_picture():
+    frame = np.add.outer(10 * np.arange(20), np.arange(30)).astype(np.uint8)
+    quarter_turn = np.array([[[0.0, -1.0], [1.0, 0.0]]])
+    patch = patches_at(frame, np.array([[10.0, 9.0]]), 3, 1.5 * quarter_turn).reshape(3, 3)
+    # One to the right in the tissue is one and a half down in the picture.
+    assert (patch[1] - 100).tolist() == [-15, 0, 15]
+    assert (patch[:, 1] - 100).tolist() == [1.5, 0, -1.5]
+
+
+def test_neighbours_tell_the_affine_motion_and_a_line_or_a_single_point_only_what_it_can(rng):
+    at = rng.uniform(0, 100, (60, 2))
+    gradient = np.array([[0.9, -0.2], [0.1, 1.2]])
+    start = np.arange(60) % 2
+    xy = np.stack([at, at @ gradient.T + [3, -4]], axis=1)
+    found, expected = local_affine(xy, start, 30.0, 1e-6)
+    assert found[start == 0, 1] == pytest.approx(np.broadcast_to(gradient, (30, 2, 2)), abs=1e-3)
+    assert found[start == 1, 0] == pytest.approx(np.broadcast_to(np.linalg.inv(gradient), (30, 2, 2)), abs=1e-3)
+    assert expected == pytest.approx(xy, abs=0.01)
+    line = np.column_stack([np.arange(0, 100, 5.0), np.full(20, 7.0)])
+    xy = np.stack([line, line * [0.8, 1]], axis=1)
+    found, _ = local_affine(xy, np.zeros(20, int), 20.0, 1e-3)
+    assert found[10, 1] == pytest.approx(np.diag([0.8, 1]), abs=1e-3)
+    found, expected = local_affine(xy[:1], np.zeros(1, int), 20.0, 1e-3)
+    assert found == pytest.approx(np.broadcast_to(np.eye(2), (1, 2, 2, 2)))
+    assert expected == pytest.approx(xy[:1])
+
+
+def test_what_stands_still_fades_and_what_moves_stays(rng):
+    frames = np.zeros((10, 20, 40), np.uint8)
+    frames[:, 2:5, 2:5] = 200
+    for t in range(10):
+        frames[t, 12, 4 * t] = 200
+    out = without_clutter(frames, 0.5)
+    assert out[:, 2:5, 2:5].max() <= 101
+    assert all(out[t, 12, 4 * t] >= 190 for t in range(10))
+    assert without_clutter(frames, 0.0) is frames
 
 
 def test_a_patch_without_contrast_is_not_compared():
@@ -96,7 +136,8 @@ def test_the_peak_of_a_parabola_is_found_between_pixels(rng):
 def test_correlation_by_transform_equals_opencv(rng):
     frames = rng.integers(0, 255, (2, 80, 90)).astype(np.uint8)
     xy = np.array([[[40, 35], [42, 33]], [[50, 44], [48, 41]]], dtype=float)
-    prepared = spectra(frames, xy, size=9, reach=4)
+    still = np.broadcast_to(np.eye(2), (2, 2, 2, 2))
+    prepared = spectra(frames, xy, still, size=9, reach=4)
     volume = prepared.volume(slice(0, 1), slice(1, 2))
     for i in range(2):
         (x0, y0), (x1, y1) = xy[i].astype(int)

@@ -20,9 +20,6 @@ from echomotion.models.trackers.patches import MIN_CONTRAST, patches_at
 
 _WORKERS = min(4, os.cpu_count() or 1)
 
-# Weights of neighbours below this share of the point's own are left out.
-_LEAST_WEIGHT = 0.02
-
 
 @dataclass(frozen=True)
 class Spectra:
@@ -51,7 +48,9 @@ class Spectra:
         return full[..., :k, :k] * self.scale[target]
 
 
-def spectra(frames: NDArray[np.uint8], xy: NDArray[np.floating], size: int, reach: int) -> Spectra:
+def spectra(
+    frames: NDArray[np.uint8], xy: NDArray[np.floating], gradient: NDArray[np.floating], size: int, reach: int
+) -> Spectra:
     """Prepare templates of `size` px and windows that reach `reach` px further.
 
     Parameters
@@ -59,13 +58,17 @@ def spectra(frames: NDArray[np.uint8], xy: NDArray[np.floating], size: int, reac
     frames : uint8 (F, h, w)
     xy : float (M, F, 2)
         Where each template and window is centred.
+    gradient : float (M, F, 2, 2)
+        How the tissue there is deformed: squares are read in material coordinates, so that tissue which turns and
+        stretches still looks alike.
     size, reach : int
         k is ``2 * reach + 1``.
     """
     large = size + 2 * reach
     side = scipy.fft.next_fast_len(large, real=True)
     shape = (len(frames), len(xy), large, large)
-    windows = np.stack([patches_at(frame, xy[:, f], large) for f, frame in enumerate(frames)]).reshape(shape)
+    read = [patches_at(frame, xy[:, f], large, gradient[:, f]) for f, frame in enumerate(frames)]
+    windows = np.stack(read).reshape(shape)
     windows -= windows.mean(axis=(-1, -2), keepdims=True)
     templates = windows[..., reach : reach + size, reach : reach + size]
     templates = templates - templates.mean(axis=(-1, -2), keepdims=True)
@@ -87,18 +90,6 @@ def _box_sums(images: NDArray[np.float32], size: int) -> NDArray[np.float32]:
     tall = images.reshape(-1, images.shape[-1])
     sums = cv2.boxFilter(tall, cv2.CV_32F, (size, size), anchor=(0, 0), normalize=False)
     return sums.reshape(images.shape)[..., :places, :places]
-
-
-def neighbour_weights(xy: NDArray[np.floating], sigma: float) -> sparse.csr_array:
-    """Weights (N, N) of a Gaussian over the mean distance of two trajectories (N, T, 2); rows add up to 1."""
-    distance = np.zeros((len(xy), len(xy)))
-    some = np.unique(np.linspace(0, xy.shape[1] - 1, 9).astype(int))
-    for t in some:
-        step = xy[:, None, t] - xy[None, :, t]
-        distance += np.hypot(step[..., 0], step[..., 1]) / len(some)
-    weight = np.exp(-0.5 * (distance / sigma) ** 2)
-    weight[weight < _LEAST_WEIGHT] = 0
-    return sparse.csr_array((weight / weight.sum(axis=1, keepdims=True)).astype(np.float32))
 
 
 def averaged(volumes: NDArray[np.float32], weights: sparse.csr_array) -> NDArray[np.float32]:

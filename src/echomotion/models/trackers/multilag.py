@@ -4,25 +4,21 @@ Frame-to-frame steps add up their errors, and stationary clutter biases each of 
 alone fails where the speckle has changed. Here displacements over short and long lags and from the query frame
 are measured around a present estimate, and one weighted least-squares problem per point and axis makes the
 trajectory that agrees best with all of them; pairs that disagree lose weight (iteratively reweighted, Cauchy).
+Squares of the picture are read, and the problem is solved, in material coordinates: turned and stretched as the
+neighbourhood is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
-from echomotion.models.trackers.correlation import (
-    averaged,
-    neighbour_weights,
-    peaks,
-    smoothed_in_time,
-    smoothing_reach,
-    spectra,
-)
+from echomotion.models.trackers.clutter import without_clutter
+from echomotion.models.trackers.correlation import averaged, peaks, smoothed_in_time, smoothing_reach, spectra
+from echomotion.models.trackers.neighbours import local_affine, neighbour_weights
 
 FloatArray = NDArray[np.float64]
 
@@ -31,6 +27,8 @@ _LEAST_CORRELATION = 0.02
 # Bytes of templates and windows held at once, as far as a block of eight frames allows.
 _MEMORY = 400e6
 _LEAST_BLOCK = 8
+# How squares are read need not be exact: rather too little deformed than by noise.
+_CALM = 0.1
 
 
 @dataclass(frozen=True)
@@ -41,24 +39,29 @@ class Stage:
     ----------
     size, reach : int
         Template side and search reach in px of the grid.
-    sigma_px : float
-        Gaussian over neighbouring points.
+    sigma_px, gradient_px : float
+        Gaussians over neighbouring points: for the mean of their correlations, and for the deformation in which
+        squares of the picture are read.
     lags : tuple of int
         Distances in frames between the two frames of a pair.
     to_query : bool
         Also match every frame with the query's.
+    clutter_share : float
+        How much of what stands still is taken out of the frames, 0 to 1.
     """
 
     size: int
     reach: int
     sigma_px: float
+    gradient_px: float
     lags: tuple[int, ...]
     to_query: bool
+    clutter_share: float
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Displacements that a trajectory should have beyond the present estimate.
+    """Displacements that a trajectory should have beyond the present estimate, in material coordinates.
 
     Attributes
     ----------
@@ -108,7 +111,9 @@ def refine(
     disagreement : float (N, T)
         Weighted root mean square of how far the pairs at a frame miss the trajectory, in px.
     """
+    frames = without_clutter(frames, stage.clutter_share)
     weights = neighbour_weights(xy, stage.sigma_px)
+    gradient, _ = local_affine(xy, start, stage.gradient_px, _CALM)
     length = len(frames)
     measured = []
     for lag in _usable(stage, length):
@@ -119,7 +124,7 @@ def refine(
     for first, last in _blocks(len(xy), length, stage, halo):
         low = max(0, first - halo)
         high = min(length, last + halo + max(_usable(stage, length), default=0))
-        prepared = spectra(frames[low:high], xy[:, low:high], stage.size, stage.reach)
+        prepared = spectra(frames[low:high], xy[:, low:high], gradient[:, low:high], stage.size, stage.reach)
         for pairs in measured:
             if pairs.lag == 0:
                 continue
@@ -136,9 +141,10 @@ def refine(
                 _store(pairs, slice(first, stop), volumes[first - begin : stop - begin])
             tell()
     if stage.to_query:
-        _match_query(frames, xy, start, stage, weights, sigma_frames, measured[-1])
+        _match_query(frames, xy, gradient, start, stage, sigma_frames, measured[-1])
         tell()
-    return _solve(xy, start, measured, tolerance_px, rounds)
+    correction, disagreement = _solve(len(xy), length, start, measured, tolerance_px, rounds)
+    return xy + np.einsum("ntij,ntj->nti", gradient, correction), disagreement
 
 
 def work(stages: tuple[Stage, ...], n_points: int, length: int, sigma_frames: float) -> int:
@@ -171,9 +177,9 @@ def _store(pairs: Pairs, part: slice, volumes: NDArray[np.float32]) -> None:
 def _match_query(
     frames: NDArray[np.uint8],
     xy: FloatArray,
+    gradient: FloatArray,
     start: NDArray[np.int64],
     stage: Stage,
-    weights: sparse.csr_array,
     sigma_frames: float,
     pairs: Pairs,
 ) -> None:
@@ -182,10 +188,10 @@ def _match_query(
     for q in np.unique(start):
         group = np.flatnonzero(start == q)
         among = neighbour_weights(xy[group], stage.sigma_px)
-        own = spectra(frames[q : q + 1], xy[group, q : q + 1], stage.size, stage.reach)
-        for first, last in _blocks(len(group), len(frames), Stage(stage.size, stage.reach, 0, (), True), halo):
+        own = spectra(frames[q : q + 1], xy[group, q : q + 1], gradient[group, q : q + 1], stage.size, stage.reach)
+        for first, last in _blocks(len(group), len(frames), replace(stage, lags=()), halo):
             low, high = max(0, first - halo), min(len(frames), last + halo)
-            there = spectra(frames[low:high], xy[group, low:high], stage.size, stage.reach)
+            there = spectra(frames[low:high], xy[group, low:high], gradient[group, low:high], stage.size, stage.reach)
             joint = type(there)(own.templates, there.windows, there.scale, there.side)
             volumes = smoothed_in_time(averaged(joint.volume(slice(None), slice(None)), among), sigma_frames)
             offset, sharpness, value = peaks(volumes[first - low : last - low])
@@ -196,10 +202,9 @@ def _match_query(
 
 
 def _solve(
-    xy: FloatArray, start: NDArray[np.int64], measured: list[Pairs], tolerance_px: float, rounds: int
+    count: int, length: int, start: NDArray[np.int64], measured: list[Pairs], tolerance_px: float, rounds: int
 ) -> tuple[FloatArray, FloatArray]:
     """The correction of each trajectory, zero at its query, that agrees best with all pairs."""
-    count, length = xy.shape[:2]
     band = max((pairs.lag for pairs in measured), default=0)
     weights = [pairs.weight for pairs in measured]
     for _ in range(rounds + 1):
@@ -234,7 +239,7 @@ def _solve(
         if pairs.lag:
             squares[:, : -pairs.lag] += miss
             total[:, : -pairs.lag] += weight
-    return xy + correction, np.sqrt(squares / total)
+    return correction, np.sqrt(squares / total)
 
 
 def _misses(pairs: Pairs, correction: FloatArray) -> FloatArray:

@@ -13,19 +13,26 @@ MIN_CONTRAST = 1.0
 _CHUNK = 8192
 
 
-def patches_at(frame: NDArray[np.uint8], xy: NDArray[np.floating], size: int) -> NDArray[np.float32]:
-    """Grey levels (N, size * size) of squares of `size` px centred on points (N, 2); bilinear, borders repeated.
+def patches_at(
+    frame: NDArray[np.uint8], xy: NDArray[np.floating], size: int, gradient: NDArray[np.floating] | None = None
+) -> NDArray[np.float32]:
+    """Grey levels (N, size * size) of squares of `size` px centred on points (N, 2); bilinear.
 
-    Off the picture's border the outermost pixels are repeated.
+    Off the picture's border the outermost pixels are repeated. With deformation gradients (N, 2, 2), offsets from
+    the centre are deformed before they are read.
     """
     offset = (np.arange(size) - (size - 1) / 2).astype(np.float32)
     dy, dx = (grid.ravel() for grid in np.meshgrid(offset, offset, indexing="ij"))
     points = np.asarray(xy, dtype=np.float32)
     image = frame.astype(np.float32)
-    parts = [
-        cv2.remap(image, part[:, :1] + dx, part[:, 1:] + dy, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        for part in (points[i : i + _CHUNK] for i in range(0, len(points), _CHUNK))
-    ]
+    parts = []
+    for i in range(0, len(points), _CHUNK):
+        part = points[i : i + _CHUNK]
+        x, y = part[:, :1] + dx, part[:, 1:] + dy
+        if gradient is not None:
+            (ax, bx), (ay, by) = np.moveaxis(gradient[i : i + _CHUNK].astype(np.float32), 0, -1)[..., None]
+            x, y = part[:, :1] + ax * dx + bx * dy, part[:, 1:] + ay * dx + by * dy
+        parts.append(cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
     return np.concatenate(parts) if parts else np.zeros((0, size * size), np.float32)
 
 

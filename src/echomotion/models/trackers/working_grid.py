@@ -29,3 +29,12 @@ def working_frames(clip: Clip, max_height: int) -> tuple[NDArray[np.uint8], Geom
     if geometry.grid_shape == clip.shape:
         return clip.frames, geometry
     return np.stack([geometry.warp(frame) for frame in clip.frames]), geometry
+
+
+def shrunk(frames: NDArray[np.uint8], factor: int) -> tuple[NDArray[np.uint8], Geometry]:
+    """Frames (T, h, w) so many times smaller, and the map there; as they are with a factor of 1."""
+    shape = (frames.shape[1], frames.shape[2])
+    if factor == 1:
+        return frames, Geometry.identity(shape)
+    geometry = Geometry.resize(shape, (max(1, round(shape[0] / factor)), max(1, round(shape[1] / factor))))
+    return np.stack([geometry.warp(frame) for frame in frames]), geometry
