@@ -182,9 +182,9 @@ def draw_artefacts(rng: np.random.Generator, level: float | None = None) -> Arte
     if happens(0.02, 0.3):
         shadows.append(Shadow(rng.uniform(-30.0, 30.0), rng.uniform(4.0, 14.0), rng.uniform(5.0, 10.0 + 15.0 * level)))
     return Artefacts(
-        fast_share=float(np.clip(0.03 + 0.8 * level * rng.uniform(0.9, 1.1), 0.0, 0.95)),
+        fast_share=float(np.clip(0.045 + 0.82 * level * rng.uniform(0.9, 1.1), 0.0, 0.95)),
         fast_s=float(rng.uniform(0.01, 0.03)),
-        slow_s=float(math.exp(math.log(2.0) * (1 - level) + math.log(0.4) * level + rng.normal(0.0, 0.1))),
+        slow_s=float(math.exp(math.log(1.6) * (1 - level) + math.log(0.4) * level + rng.normal(0.0, 0.1))),
         coherence_spread=float(rng.uniform(0.3, 1.2)),
         out_of_plane=float(rng.uniform(0.0, 0.25 + 0.45 * level)),
         clutter_db=float(rng.uniform(-32.0, -24.0) + 10.0 * level) if happens(0.3, 1.0) else OFF_DB,
@@ -198,7 +198,7 @@ def draw_artefacts(rng: np.random.Generator, level: float | None = None) -> Arte
         window_db=float(rng.uniform(2.5, 5.5 + 1.5 * level)),
         fading_db=float(5.0 * level * rng.uniform(0.8, 1.2)),
         fading_s=float(rng.uniform(0.02, 0.3 - 0.15 * level)),
-        gain_offset_db=float(rng.normal(-2.0 * level, 1.0)),
+        gain_offset_db=float(rng.normal(-1.0 * level, 1.0)),
         noise_db=float(rng.uniform(-27.0, -20.0) + 11.0 * level),
         noise_slope_db=float(rng.uniform(0.0, 8.0)),
         blood_s=float(rng.uniform(0.01, 0.04)),

@@ -252,7 +252,7 @@ def draw_probe(
         depth_mm=float(np.clip(depth_mm, lowest, highest)),
         tilt_deg=tilt_deg,
         dynamic_range_db=float(rng.uniform(56.0, 68.0)),
-        gain_db=float(rng.normal(-20.8, 1.5)),
+        gain_db=float(rng.normal(-20.0, 1.5)),
         time_gain_db=tuple((sliders - sliders.mean()).tolist()),
         gamma=float(rng.uniform(1.2, 1.6)),
         contrast=float(rng.uniform(0.0, 0.4)),

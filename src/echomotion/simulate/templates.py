@@ -119,8 +119,9 @@ class Template:
 
     def probe_like(self, probe: Probe) -> Probe:
         """A machine with the fan of the patient's recording, set so that the wall is as bright as there."""
-        # The mean of the logarithm of speckle lies 2.5 dB below the logarithm of its mean.
-        gain = (self.wall_grey - 1) * probe.dynamic_range_db + 2.5
+        # The mean of the logarithm of speckle lies 2.5 dB below the logarithm of its mean; uneven windows and ribs take
+        # another dB off the wall on average.
+        gain = (self.wall_grey - 1) * probe.dynamic_range_db + 3.5
         return replace(
             probe,
             sector_deg=self.sector_deg,

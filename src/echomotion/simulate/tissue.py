@@ -41,7 +41,7 @@ class Echogenicity:
 def draw_echogenicity(rng: np.random.Generator) -> Echogenicity:
     """Contrasts at random, from a clear window to a poor one."""
     return Echogenicity(
-        blood_db=rng.uniform(-34, -19),
+        blood_db=rng.uniform(-30, -16),
         surroundings_db=rng.uniform(-17, -2),
         line_db=rng.uniform(2, 11),
         leaflet_db=rng.uniform(-3, 4),
