@@ -12,10 +12,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from echomotion.core.clip import set_field
 from echomotion.simulate.checks import check_range, check_ranges
+
+FloatArray = NDArray[np.float64]
 
 # A level so low that the artefact is absent.
 OFF_DB = -120.0
@@ -198,13 +201,20 @@ def draw_artefacts(rng: np.random.Generator, level: float | None = None) -> Arte
         window_db=float(rng.uniform(2.5, 5.5 + 1.5 * level)),
         fading_db=float(5.0 * level * rng.uniform(0.8, 1.2)),
         fading_s=float(rng.uniform(0.02, 0.3 - 0.15 * level)),
-        gain_offset_db=float(rng.normal(-1.0 * level, 1.0)),
-        noise_db=float(rng.uniform(-27.0, -20.0) + 11.0 * level),
+        gain_offset_db=float(rng.normal(-2.0 * level, 1.0)),
+        noise_db=float(rng.uniform(-25.0, -19.0) + 8.0 * level),
         noise_slope_db=float(rng.uniform(0.0, 8.0)),
         blood_s=float(rng.uniform(0.01, 0.04)),
         swirl_turns_per_s=float(rng.normal(0.0, 1.0)),
         flash_db=float(rng.uniform(0.0, 10.0)),
     )
+
+
+def background_power(artefacts: Artefacts, depth_mm: FloatArray, full_depth_mm: float) -> FloatArray:
+    """Mean intensity that clutter, haze and noise add at some depths, relative to tissue of 0 dB."""
+    noise_db = artefacts.noise_db + artefacts.noise_slope_db * (depth_mm / full_depth_mm - 1.0)
+    haze = 10.0 ** (artefacts.haze_db / 10.0) * np.exp(-2.0 * depth_mm / artefacts.haze_depth_mm)
+    return haze + 10.0 ** (noise_db / 10.0) + 10.0 ** (artefacts.clutter_db / 10.0)
 
 
 def coherence_field(reference_mm: Tensor, times_s: Tensor, artefacts: Artefacts, generator: torch.Generator) -> Tensor:

@@ -103,7 +103,7 @@ def jpeg(frames: Tensor, quality: int) -> Tensor:
     basis = torch.tensor(_cosines(), device=frames.device, dtype=frames.dtype)
     high, wide = padded.shape[-2] // 8, padded.shape[-1] // 8
     blocks = (padded - 128.0).view(-1, high, 8, wide, 8).transpose(2, 3)
-    # Their transform gives whole eighths and halves go away from zero: with small steps of the table that decides often.
+    # Their transform gives whole eighths, and halves go away from zero: where the steps are small that decides often.
     eighths = torch.round(8.0 * (basis @ blocks @ basis.T))
     kept = torch.floor((eighths.abs() + 4.0 * table) / (8.0 * table)) * eighths.sign() * table
     decoded = (basis.T @ kept @ basis).transpose(2, 3).reshape(padded.shape) + 128.0

@@ -244,15 +244,15 @@ def draw_probe(
     sliders = np.cumsum(rng.normal(0.0, 1.0, 8))
     lowest, highest = PROBE_RANGES["depth_mm"]
     return Probe(
-        frequency_mhz=float(rng.uniform(1.7, 2.6)),
+        frequency_mhz=float(rng.uniform(1.9, 2.9)),
         bandwidth=float(rng.uniform(0.24, 0.42)),
         aperture_mm=float(rng.uniform(14.0, 22.0)),
-        near_field_mm=float(rng.uniform(0.5, 1.0)),
+        near_field_mm=float(rng.uniform(0.25, 0.6)),
         sector_deg=float(rng.uniform(65.0, 90.0)) if sector_deg is None else sector_deg,
         depth_mm=float(np.clip(depth_mm, lowest, highest)),
         tilt_deg=tilt_deg,
         dynamic_range_db=float(rng.uniform(56.0, 68.0)),
-        gain_db=float(rng.normal(-20.0, 1.5)),
+        gain_db=float(rng.normal(-19.0, 1.5)),
         time_gain_db=tuple((sliders - sliders.mean()).tolist()),
         gamma=float(rng.uniform(1.2, 1.6)),
         contrast=float(rng.uniform(0.0, 0.4)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ from echomotion.simulate.acquisition import (
 )
 from echomotion.simulate.artefacts import (
     Artefacts,
+    background_power,
     blood_amplitudes,
     coherence_field,
     draw_artefacts,
@@ -54,6 +56,8 @@ FloatArray = NDArray[np.float64]
 _PER_CELL = 9.0
 _MOST_SCATTERERS = 48_000
 _WALL_SHARE = 0.75
+# What scatterers are left to contribute to a patient's brightness where noise and haze already make up for it.
+_LEAST_SHARE = 0.03
 
 
 @dataclass(frozen=True)
@@ -162,11 +166,11 @@ def plan_recording(
     picture = fitting_picture(probe, shape)
     if artefacts is None:
         artefacts = draw_artefacts(rng, difficulty)
+        artefacts = artefacts if template is None else template.artefacts_like(artefacts, probe.dynamic_range_db)
     look = draw_echogenicity(rng)
     half, tilt = math.radians(probe.sector_deg) / 2, math.radians(probe.tilt_deg)
     points = beam_space_points(_scatterer_count(probe), half, tilt, probe.depth_mm, rng)
-    dynamic_range = probe.dynamic_range_db
-    levels = None if template is None else lambda places: template.levels(places, dynamic_range)
+    levels = None if template is None else _patient_levels(template, probe, artefacts)
     scatterers = place_scatterers(motion, points, look, rng, levels)
     samples, tissue = _sample_points(motion, scatterers, probe, picture, n_tracks, rng)
     return Recording(
@@ -184,6 +188,18 @@ def plan_recording(
         samples,
         tissue,
     )
+
+
+def _patient_levels(template: Template, probe: Probe, artefacts: Artefacts) -> Callable[[FloatArray], FloatArray]:
+    """Echogenicity in dB of points (N, 2) with which the picture is as bright as the patient's."""
+
+    def levels(points: FloatArray) -> FloatArray:
+        power = 10 ** (template.levels(points, probe.dynamic_range_db) / 10)
+        # The patient's picture has its noise and haze in it; what is added here must not come on top.
+        rest = power - background_power(artefacts, np.hypot(*points.T), probe.depth_mm)
+        return 10 * np.log10(np.maximum(rest, _LEAST_SHARE * power))
+
+    return levels
 
 
 def _scatterer_count(probe: Probe) -> int:

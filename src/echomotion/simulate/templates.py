@@ -34,6 +34,7 @@ from echomotion.measure.contours import (
 from echomotion.measure.wall import WallLines, WallNotFoundError, find_wall
 from echomotion.preprocess.sector import find_sector
 from echomotion.simulate.anatomy import Anatomy, Valve
+from echomotion.simulate.artefacts import Artefacts
 from echomotion.simulate.deformation import mesh_depths
 from echomotion.simulate.heart import HeartParameters
 from echomotion.simulate.motion import Motion
@@ -48,7 +49,9 @@ SPLITS = ("fit", "selection", "training", "validation")
 _CAVITY, _WALL, _ATRIUM = 1, 2, 3
 _NODES = 193
 _BLACK = 0.06
-_SMOOTHING_MM = 1.1
+_SMOOTHING_MM = 2.0
+# Of the wall, in the middle of the training patients.
+_USUAL_WALL_GREY = 0.38
 # Of the outline of cavity and wall together, which is drawn with the steps of its pixels.
 _CONTOUR_SMOOTHING_MM = 0.7
 _CONTOUR_POINTS = 1440
@@ -76,6 +79,8 @@ class Template:
         The smoothed image at end-diastole, 0 black to 1 white.
     wall_grey : float
         Its median in the wall.
+    dark_grey : float
+        The level below which a tenth of wall and cavity lies.
     spacing_mm : (float, float)
         Height and width of its pixels.
     tip_px : (float, float)
@@ -93,6 +98,7 @@ class Template:
     atrium: FloatArray
     grey: NDArray[np.float32]
     wall_grey: float
+    dark_grey: float
     spacing_mm: tuple[float, float]
     tip_px: tuple[float, float]
     sector_deg: float
@@ -118,10 +124,14 @@ class Template:
         return (grey - self.wall_grey) * dynamic_range_db
 
     def probe_like(self, probe: Probe) -> Probe:
-        """A machine with the fan of the patient's recording, set so that the wall is as bright as there."""
-        # The mean of the logarithm of speckle lies 2.5 dB below the logarithm of its mean; uneven windows and ribs take
-        # another dB off the wall on average.
-        gain = (self.wall_grey - 1) * probe.dynamic_range_db + 3.5
+        """A machine with the fan of the patient's recording, set so that the wall is about as bright as there.
+
+        A quarter of what its gain was off the usual is put right.
+        """
+        # The mean of the logarithm of speckle lies 2.5 dB below the logarithm of its mean; the wall's edges, which
+        # the beam spreads into the cavity, take another decibel.
+        bright = self.wall_grey + 0.25 * (_USUAL_WALL_GREY - self.wall_grey)
+        gain = (bright - 1) * probe.dynamic_range_db + 3.5
         return replace(
             probe,
             sector_deg=self.sector_deg,
@@ -133,6 +143,22 @@ class Template:
             contrast=0.0,
             n_lines=None,
             n_samples=None,
+        )
+
+    def artefacts_like(self, artefacts: Artefacts, dynamic_range_db: float) -> Artefacts:
+        """Artefacts that leave the patient's picture as bright as it is.
+
+        Noise makes up what is darkest in the patient's heart, haze no more than it; the image is uneven by itself.
+        """
+        noise_db = float(np.clip((self.dark_grey - self.wall_grey) * dynamic_range_db, -40.0, 0.0))
+        return replace(
+            artefacts,
+            noise_db=noise_db,
+            noise_slope_db=min(artefacts.noise_slope_db, 3.0),
+            haze_db=min(artefacts.haze_db, noise_db),
+            clutter_db=min(artefacts.clutter_db, noise_db - 6.0),
+            window_db=0.0,
+            gain_offset_db=0.0,
         )
 
     def outlines(self) -> dict[str, Any]:
@@ -153,6 +179,7 @@ class Template:
             atrium=np.asarray(values["atrium"], dtype=np.float64).reshape(-1, 2),
             grey=np.zeros((1, 1), dtype=np.float32),
             wall_grey=0.0,
+            dark_grey=0.0,
             spacing_mm=(1.0, 1.0),
             tip_px=(0.0, 0.0),
             sector_deg=values["sector_deg"],
@@ -235,6 +262,7 @@ def make_template(ed: CamusFrame, es: CamusFrame) -> Template:
         (_outline(ed.labels == _ATRIUM) - tip) * step,
         grey,
         float(np.median(grey[ed.labels == _WALL])),
+        float(np.quantile(grey[(ed.labels == _CAVITY) | (ed.labels == _WALL)], 0.1)),
         spacing,
         (float(tip[0]), float(tip[1])),
         float(np.clip(angles[1] - angles[0], 25.0, 115.0)),
@@ -323,17 +351,23 @@ def _outline(mask: NDArray[np.bool_]) -> FloatArray:
 
 
 def _smooth_grey(frame: CamusFrame, spacing: tuple[float, float], fan: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Grey levels from 0 to 1 without speckle; outside the fan those of its nearest edge, which may move in."""
+    """Grey levels from 0 to 1 without speckle; outside the fan those of its nearest edge, which may move in.
+
+    Smoothed within each labelled part, so that the borders between wall and blood stay sharp.
+    """
     sigma = [_SMOOTHING_MM / v for v in spacing]
-    inside = ndimage.binary_erosion(fan, iterations=3).astype(np.float32)
-    weight = ndimage.gaussian_filter(inside, sigma)
-    grey = ndimage.gaussian_filter(inside * frame.clip.frames[0].astype(np.float32) / 255.0, sigma)
-    known = inside > 0
-    grey = np.where(known, grey / np.maximum(weight, 1e-6), 0.0)
-    if not known.any():
-        return grey.astype(np.float32)
-    nearest = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
-    return grey[tuple(nearest)].astype(np.float32)
+    inside = ndimage.binary_erosion(fan, iterations=3)
+    image = frame.clip.frames[0].astype(np.float32) / 255.0
+    grey = np.zeros_like(image)
+    for label in np.unique(frame.labels):
+        part = (frame.labels == label) & inside
+        weight = ndimage.gaussian_filter(part.astype(np.float32), sigma)
+        smooth = ndimage.gaussian_filter(part * image, sigma) / np.maximum(weight, 1e-6)
+        grey[part] = smooth[part]
+    if not inside.any():
+        return grey
+    nearest = ndimage.distance_transform_edt(~inside, return_distances=False, return_indices=True)
+    return grey[tuple(nearest)]
 
 
 def _refuse_folds(template: Template) -> None:

@@ -17,6 +17,7 @@ from echomotion.simulate.wall_map import Located
 FloatArray = NDArray[np.float64]
 
 SURROUNDINGS, WALL, BLOOD, LINE, MUSCLE, LEAFLET = range(6)
+_GROOVE_MM = 11.0
 # Thickness of a leaflet.
 _LEAFLET_MM = 1.4
 TISSUES = ("surroundings", "wall", "blood", "line", "muscle", "leaflet")
@@ -26,8 +27,9 @@ TISSUES = ("surroundings", "wall", "blood", "line", "muscle", "leaflet")
 class Echogenicity:
     """How strongly tissues scatter, in dB relative to the wall at right angles to the beam.
 
-    `anisotropy_db` is how much weaker the wall is where its fibres run along the beam; `patchiness_db` the standard
-    deviation of slow random changes within a tissue.
+    `anisotropy_db` is how much weaker the wall is where its fibres run along the beam, and half of how much weaker a
+    line is; `patchiness_db` the standard deviation of slow random changes within the wall, and about half of those in
+    the surroundings; `fat_db` is how much brighter the surroundings are in the groove at the annulus.
     """
 
     blood_db: float = -32.0
@@ -36,17 +38,19 @@ class Echogenicity:
     leaflet_db: float = 2.0
     anisotropy_db: float = 6.0
     patchiness_db: float = 3.0
+    fat_db: float = 6.0
 
 
 def draw_echogenicity(rng: np.random.Generator) -> Echogenicity:
     """Contrasts at random, from a clear window to a poor one."""
     return Echogenicity(
-        blood_db=rng.uniform(-30, -16),
-        surroundings_db=rng.uniform(-17, -2),
-        line_db=rng.uniform(2, 11),
+        blood_db=rng.uniform(-32, -18),
+        surroundings_db=rng.uniform(-14, -2),
+        line_db=rng.uniform(4, 11),
         leaflet_db=rng.uniform(-3, 4),
-        anisotropy_db=rng.uniform(2, 10),
-        patchiness_db=rng.uniform(1.5, 4.5),
+        anisotropy_db=rng.uniform(4, 10),
+        patchiness_db=rng.uniform(2, 4.5),
+        fat_db=rng.uniform(2, 12),
     )
 
 
@@ -111,18 +115,18 @@ def smooth_field(points: FloatArray, length_mm: float, rng: np.random.Generator,
     return np.sqrt(2.0 / waves) * np.cos(angle).sum(axis=1, dtype=np.float64)
 
 
-def distance_to_line(points: FloatArray, line: FloatArray, reach: float) -> tuple[NDArray[np.int64], FloatArray]:
-    """Which points (N, 2) lie within `reach` of a polyline (K, 2), and how far from it."""
+def near_line(points: FloatArray, line: FloatArray, reach: float) -> tuple[NDArray[np.int64], FloatArray]:
+    """Which points (N, 2) lie within `reach` of a polyline (K, 2), and (M, 2) how its nearest segment runs."""
     low, high = line.min(axis=0) - reach, line.max(axis=0) + reach
     near = np.flatnonzero(np.all((points >= low) & (points <= high), axis=1))
     start, step = line[:-1], np.diff(line, axis=0)
     squared = np.maximum(np.sum(step**2, axis=1), 1e-12)
     ray = points[near][:, None] - start[None]
     part = np.clip(np.sum(ray * step, axis=-1) / squared, 0.0, 1.0)
-    off = ray - part[..., None] * step
-    distance = np.sqrt(np.min(np.sum(off**2, axis=-1), axis=1)) if len(near) else np.zeros(0)
-    hit = distance < reach
-    return near[hit], distance[hit]
+    off = np.sum((ray - part[..., None] * step) ** 2, axis=-1)
+    nearest = off.argmin(axis=1)
+    hit = off[np.arange(len(near)), nearest] < reach**2
+    return near[hit], step[nearest[hit]]
 
 
 def place_scatterers(
@@ -145,8 +149,8 @@ def place_scatterers(
         Part of the points in blood that is kept; they scatter as strongly together as all would.
     """
     located = motion.locate(points)
-    tissue = _tissues(motion, points, located)
-    level = _look_levels(motion, points, tissue, located, look, rng) if levels is None else levels(points)
+    tissue, runs = _tissues(motion, points, located)
+    level = _look_levels(motion, points, tissue, runs, located, look, rng) if levels is None else levels(points)
     keep = (tissue != BLOOD) | (rng.random(len(points)) < blood_share)
     level[tissue == BLOOD] -= 10 * np.log10(blood_share)
     leaflets, area = _leaflets(motion, rng)
@@ -161,25 +165,29 @@ def place_scatterers(
     )
 
 
-def _tissues(motion: Motion, points: FloatArray, located: Located) -> NDArray[np.int64]:
+def _tissues(motion: Motion, points: FloatArray, located: Located) -> tuple[NDArray[np.int64], FloatArray]:
+    """Tissue of every point, and (N, 2) how the line runs that it belongs to."""
     anatomy = motion.anatomy
+    runs = np.zeros(points.shape)
     tissue = np.full(len(points), SURROUNDINGS)
     for polygon in anatomy.blood.values():
         tissue[inside_polygon(points, polygon)] = BLOOD
     for name, line in anatomy.edges.items():
-        near, _ = distance_to_line(points, line, anatomy.edge_widths[name] / 2)
+        near, direction = near_line(points, line, anatomy.edge_widths[name] / 2)
         tissue[near] = LINE
+        runs[near] = direction
     tissue[inside_polygon(points, motion.endo)] = BLOOD
     for muscle in anatomy.muscles:
         tissue[inside_polygon(points, muscle)] = MUSCLE
     tissue[located.distance == 0] = WALL
-    return tissue
+    return tissue, runs
 
 
 def _look_levels(
     motion: Motion,
     points: FloatArray,
     tissue: NDArray[np.int64],
+    runs: FloatArray,
     located: Located,
     look: Echogenicity,
     rng: np.random.Generator,
@@ -187,11 +195,12 @@ def _look_levels(
     level = np.zeros(len(points))
     level[tissue == BLOOD] = look.blood_db
     level[tissue == SURROUNDINGS] = look.surroundings_db
-    level[tissue == LINE] = look.line_db
+    line = tissue == LINE
+    level[line] = look.line_db - 2.0 * look.anisotropy_db * (1.0 - _across_beam(runs[line], points[line]))
     level[tissue == MUSCLE] = -0.5 * look.anisotropy_db
-    level += look.patchiness_db * np.where(
-        tissue == SURROUNDINGS, 1.6 * smooth_field(points, 14.0, rng), smooth_field(points, 9.0, rng)
-    )
+    around = 1.8 * smooth_field(points, 25.0, rng) + 1.2 * smooth_field(points, 8.0, rng)
+    around += look.fat_db / look.patchiness_db * _groove(motion, points)
+    level += look.patchiness_db * np.where(tissue == SURROUNDINGS, around, smooth_field(points, 9.0, rng))
     wall = np.flatnonzero(tissue == WALL)
     level[wall] += _wall_level(motion, points[wall], located.s[wall], located.w[wall], look)
     return level
@@ -201,10 +210,25 @@ def _wall_level(motion: Motion, points: FloatArray, s: FloatArray, w: FloatArray
     """Weaker where the wall runs along the beam, brighter at its two borders where it runs across."""
     step = 0.01
     ahead = motion.wall.reference(np.minimum(s + step, 1.0), w) - motion.wall.reference(np.maximum(s - step, 0.0), w)
-    across_beam = np.abs(ahead[:, 0] * points[:, 1] - ahead[:, 1] * points[:, 0])
-    across_beam /= np.maximum(np.hypot(*ahead.T) * np.hypot(*points.T), 1e-9)
+    across = _across_beam(ahead, points)
     border = np.minimum(w, 1 - w) < 0.08
-    return -look.anisotropy_db * (1 - across_beam) + 4.0 * border * across_beam
+    return -look.anisotropy_db * (1 - across) + 4.0 * border * across
+
+
+def _across_beam(direction: FloatArray, points: FloatArray) -> FloatArray:
+    """How far something that runs in a direction (N, 2) lies across the beam: sine of the angle, 0 to 1."""
+    sine = np.abs(direction[:, 0] * points[:, 1] - direction[:, 1] * points[:, 0])
+    return sine / np.maximum(np.hypot(*direction.T) * np.hypot(*points.T), 1e-9)
+
+
+def _groove(motion: Motion, points: FloatArray) -> FloatArray:
+    """1 in the fat beside the hinges of the inflow valves, falling to 0 within some centimetres."""
+    near = np.zeros(len(points))
+    for valve in motion.anatomy.valves:
+        if valve.kind == "mitral":
+            for hinge in valve.hinges:
+                near = np.maximum(near, np.exp(-0.5 * np.sum(((points - hinge) / _GROOVE_MM) ** 2, axis=1)))
+    return near
 
 
 def _leaflets(motion: Motion, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
