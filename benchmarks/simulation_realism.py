@@ -19,6 +19,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.stats import wasserstein_distance
 
@@ -87,6 +88,7 @@ def speed() -> dict[str, float]:
         "seconds_36_frames": round(seconds[36], 2),
         "seconds_72_frames": round(seconds[72], 2),
         "peak_gb": round(peak, 2),
+        "threads": torch.get_num_threads(),
     }
     print("speed", row, flush=True)
     return row
@@ -266,10 +268,14 @@ def _median_motion(xy: NDArray[np.floating]) -> float:
 
 
 def _trouble(strength: float) -> Artefacts:
-    """Decorrelation, clutter, noise and at last a dropout, as the clips of the wave simulator have them."""
+    """Decorrelation, clutter, noise and at last a dropout, as the clips of the wave simulator have them.
+
+    Their scatterers last, those of blood too.
+    """
     if strength == 0:
-        return Artefacts()
+        return Artefacts(blood_s=1.0)
     return Artefacts(
+        blood_s=1.0,
         fast_share=0.3 * strength,
         fast_s=0.02,
         clutter_db=-1.0 + 4.0 * strength,
