@@ -17,7 +17,9 @@ Progress = Callable[[int, int], None]
 class Tracker(Protocol):
     """Follows points through a clip."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """The name it is registered by."""
 
     def track(self, clip: Clip, queries: ArrayLike, *, progress: Progress | None = None) -> Tracks:
         """Follow points through a whole clip, forward and backward.

@@ -1,24 +1,26 @@
 """Correlation volumes: how well a template matches at every place of a small search range.
 
-Normalised cross-correlation (mean and contrast of the template and of each window taken out), computed by Fourier
-transform for many points at once, averaged over neighbouring points and over time before the best place is taken.
+Normalised cross-correlation (mean and contrast of the template and of each window taken out), averaged over
+neighbouring points and over time before it is read. Squares are held by the lower frequencies of their Fourier
+transform, since speckle has no detail finer than a few pixels: a volume is then one product of few numbers and one
+matrix for all places at once.
 """
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
+from functools import lru_cache
 
-import cv2
 import numpy as np
-import scipy.fft
-from numpy.lib.stride_tricks import sliding_window_view
+import torch
 from numpy.typing import NDArray
 from scipy import sparse
+from torch import Tensor
 
 from echomotion.models.trackers.patches import MIN_CONTRAST, patches_at
 
-_WORKERS = min(4, os.cpu_count() or 1)
+# Highest frequency that is kept, in cycles per pixel. Speckle seen at 256 rows holds less than a hundredth beyond.
+_BAND = 0.5
 
 
 @dataclass(frozen=True)
@@ -27,25 +29,28 @@ class Spectra:
 
     Attributes
     ----------
-    templates, windows : complex64 (F, M, n, n // 2 + 1)
-        Fourier transforms; the templates' conjugate, with mean 0 and length 1.
-    scale : float32 (F, M, k, k)
+    templates, windows : float32 (F, M, 2, B)
+        Real and imaginary parts at B frequencies; the templates with mean 0 and length 1.
+    scale : float32 (F, M, k * k)
         One over the length of the window at every place.
-    side : int
-        n, the side of the transform.
+    places : float32 (2, B, k * k)
+        The inverse transform to the places of the search range.
     """
 
-    templates: NDArray[np.complex64]
-    windows: NDArray[np.complex64]
-    scale: NDArray[np.float32]
-    side: int
+    templates: Tensor
+    windows: Tensor
+    scale: Tensor
+    places: Tensor
 
     def volume(self, source: slice, target: slice) -> NDArray[np.float32]:
         """Correlation (F', M, k, k) of templates on `source` frames with windows on `target` frames."""
-        product = self.templates[source] * self.windows[target]
-        k = self.scale.shape[-1]
-        full = scipy.fft.irfft2(product, (self.side, self.side), workers=_WORKERS)
-        return full[..., :k, :k] * self.scale[target]
+        t, w = self.templates[source], self.windows[target]
+        tr, ti, wr, wi = t[..., 0, :], t[..., 1, :], w[..., 0, :], w[..., 1, :]
+        found = (tr * wr).addcmul_(ti, wi) @ self.places[0]
+        found += (tr * wi).addcmul_(ti, wr, value=-1) @ self.places[1]
+        found *= self.scale[target]
+        k = round(found.shape[-1] ** 0.5)
+        return found.view(*found.shape[:-1], k, k).numpy()
 
 
 def spectra(
@@ -65,31 +70,43 @@ def spectra(
         k is ``2 * reach + 1``.
     """
     large = size + 2 * reach
-    side = scipy.fft.next_fast_len(large, real=True)
-    shape = (len(frames), len(xy), large, large)
-    read = [patches_at(frame, xy[:, f], large, gradient[:, f]) for f, frame in enumerate(frames)]
-    windows = np.stack(read).reshape(shape)
-    windows -= windows.mean(axis=(-1, -2), keepdims=True)
-    templates = windows[..., reach : reach + size, reach : reach + size]
-    templates = templates - templates.mean(axis=(-1, -2), keepdims=True)
+    forward, places, sums = _tables(size, reach)
+    read = np.stack([patches_at(frame, xy[:, f], large, gradient[:, f]) for f, frame in enumerate(frames)])
+    windows = torch.from_numpy(read)
+    windows -= windows.mean(dim=-1, keepdim=True)
+    squares = windows.unflatten(-1, (large, large))
+    templates = squares[..., reach : reach + size, reach : reach + size].reshape(*read.shape[:2], size * size)
+    templates -= templates.mean(dim=-1, keepdim=True)
     # A template without contrast stays small instead of becoming noise of full height.
-    templates /= np.sqrt(np.sum(templates**2, axis=(-1, -2), keepdims=True)) + MIN_CONTRAST
-    total, squares = _box_sums(windows, size), _box_sums(windows**2, size)
-    variance = np.maximum(squares - total**2 / size**2, (MIN_CONTRAST * size) ** 2)
+    templates /= torch.linalg.vector_norm(templates, dim=-1, keepdim=True) + MIN_CONTRAST
+    total, energy = (sums @ x @ sums.T for x in (squares, squares**2))
+    variance = torch.clamp(energy - total**2 / size**2, min=(MIN_CONTRAST * size) ** 2)
+    inner = forward.unflatten(0, (large, large))[reach : reach + size, reach : reach + size].flatten(0, 1)
     return Spectra(
-        scipy.fft.rfft2(templates, (side, side), workers=_WORKERS).conj(),
-        scipy.fft.rfft2(windows, (side, side), workers=_WORKERS),
-        (1 / np.sqrt(variance)).astype(np.float32),
-        side,
+        (templates @ inner).unflatten(-1, (2, -1)),
+        (windows @ forward).unflatten(-1, (2, -1)),
+        variance.rsqrt_().flatten(2),
+        places,
     )
 
 
-def _box_sums(images: NDArray[np.float32], size: int) -> NDArray[np.float32]:
-    """Sums over all squares of `size` px within images (..., a, a), which are stacked into one tall picture."""
-    places = images.shape[-1] - size + 1
-    tall = images.reshape(-1, images.shape[-1])
-    sums = cv2.boxFilter(tall, cv2.CV_32F, (size, size), anchor=(0, 0), normalize=False)
-    return sums.reshape(images.shape)[..., :places, :places]
+@lru_cache(maxsize=8)
+def _tables(size: int, reach: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Fourier transform of a window (n * n, 2 * B), its inverse at the places (2, B, k * k), sums of squares (k, n)."""
+    n, k = size + 2 * reach, 2 * reach + 1
+    v, u = np.meshgrid(np.arange(-(n // 2), n // 2 + 1), np.arange(n // 2 + 1), indexing="ij")
+    # Half a plane is enough for real pictures; frequency 0 is nothing, since templates have no mean.
+    kept = ((u > 0) | (v > 0)) & (np.hypot(u, v) <= _BAND * n)
+    turns = 2 * np.pi / n * np.stack([v[kept], u[kept]])
+    rows, columns = np.meshgrid(np.arange(n), np.arange(n), indexing="ij")
+    phase = np.stack([rows.ravel(), columns.ravel()], axis=1) @ turns
+    forward = np.concatenate([np.cos(phase), -np.sin(phase)], axis=1)
+    dy, dx = np.meshgrid(np.arange(k) - reach, np.arange(k) - reach, indexing="ij")
+    phase = turns.T @ np.stack([dy.ravel(), dx.ravel()])
+    # Each frequency of the half plane stands for two.
+    places = np.stack([np.cos(phase), -np.sin(phase)]) * 2 / n**2
+    sums = (np.arange(n)[None] >= np.arange(k)[:, None]) & (np.arange(n)[None] < np.arange(k)[:, None] + size)
+    return tuple(torch.tensor(table, dtype=torch.float32) for table in (forward, places, sums))  # type: ignore[return-value]
 
 
 def averaged(volumes: NDArray[np.float32], weights: sparse.csr_array) -> NDArray[np.float32]:
@@ -101,12 +118,14 @@ def averaged(volumes: NDArray[np.float32], weights: sparse.csr_array) -> NDArray
 
 def smoothed_in_time(volumes: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
     """Volumes (F, N, k, k) after a Gaussian over frames, ends repeated."""
-    reach = smoothing_reach(sigma)
-    if not reach or len(volumes) < 2:
+    reach, count = smoothing_reach(sigma), len(volumes)
+    if not reach or count < 2:
         return volumes
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2).astype(np.float32)
-    padded = np.concatenate([volumes[:1].repeat(reach, 0), volumes, volumes[-1:].repeat(reach, 0)])
-    return sliding_window_view(padded, len(kernel), axis=0) @ (kernel / kernel.sum())
+    mixing = np.zeros((count, count), dtype=np.float32)
+    for step, weight in zip(range(-reach, reach + 1), kernel / kernel.sum(), strict=True):
+        mixing[np.arange(count), np.clip(np.arange(count) + step, 0, count - 1)] += weight
+    return (mixing @ volumes.reshape(count, -1)).reshape(volumes.shape)
 
 
 def smoothing_reach(sigma: float) -> int:

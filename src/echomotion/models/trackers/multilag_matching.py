@@ -7,19 +7,24 @@ moves smoothly; displacements over lags of 1 to 24 frames and from the query fra
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import NDArray
 
-from echomotion.core import Clip, ModelError, Tracks
-from echomotion.core.tracks import checked_queries
-from echomotion.models.base import Progress, Tracker
+from echomotion.core import Geometry, ModelError
+from echomotion.models.base import Tracker
 from echomotion.models.registry import register
-from echomotion.models.trackers.multilag import Stage, refine, work
+from echomotion.models.trackers.follower_tracker import FollowerTracker
+from echomotion.models.trackers.multilag import Estimate, Reader, Stage, read_peaks, refine, work
 from echomotion.models.trackers.neighbours import local_affine
-from echomotion.models.trackers.stepwise import REFERENCE_HEIGHT, Calibration, likeness
-from echomotion.models.trackers.working_grid import shrunk, working_frames
+from echomotion.models.trackers.reconcile import Beliefs
+from echomotion.models.trackers.stepwise import REFERENCE_HEIGHT, Calibration, Frame, likeness
+from echomotion.models.trackers.windows import Asked, Found
+from echomotion.models.trackers.working_grid import shrunk
+
+FloatArray = NDArray[np.float64]
 
 # Fitted as that of Lucas-Kanade, with the disagreement between pairs of frames in place of the drift; on another heart
 # the expected calibration error is 0.01 (clean) to 0.04 (hard).
@@ -55,8 +60,18 @@ class MultilagMatchingConfig:
         lies over the wall; the last passes see the frames as they are, and so tissue that hardly moves.
     smooth_frames : float
         Gaussian over time on the correlation volumes.
-    tolerance_px : float
-        Disagreement at which a pair of frames has lost half its weight.
+    velocity_px, acceleration_px : float
+        What tissue is believed to move from one frame to the next, and how much that changes (standard deviations).
+    tissue_px : float
+        Width of the Gaussian over the neighbours whose affine motion a point is believed to share.
+    misfit_px : tuple of float
+        Standard deviation of a point from that motion, in each pass.
+    slope : float
+        Standard deviation of the strain by which the estimate before a pass may be wrong.
+    freedom : float
+        Degrees of freedom of Student's t, by which pairs that disagree lose weight.
+    window : int
+        Frames that are looked at together; half of them are shared with the window before.
     max_height : int
         Taller frames are reduced to this height, so that a template covers the same anatomy in all of them.
     min_visible : float
@@ -70,28 +85,38 @@ class MultilagMatchingConfig:
     gradient_px: float = 20.0
     smooth_px: float = 6.0
     short_lags: tuple[int, ...] = (1, 2, 3, 4)
-    lags: tuple[int, ...] = (1, 2, 3, 5, 8, 13, 21)
+    lags: tuple[int, ...] = (1, 3, 8, 20)
     clutter_share: tuple[float, ...] = (0.5, 0.5, 0.0, 0.0)
     smooth_frames: float = 1.0
-    tolerance_px: float = 1.0
+    velocity_px: float = 2.0
+    acceleration_px: float = 0.7
+    tissue_px: float = 20.0
+    misfit_px: tuple[float, ...] = (1.5, 1.0, 1.0, 1.0)
+    slope: float = 0.05
+    freedom: float = 1.5
+    window: int = 64
     max_height: int = 256
     min_visible: float = 0.05
 
     def __post_init__(self) -> None:
         if self.template_px < 3 or self.template_px % 2 == 0:
             raise ModelError("multilag_matching needs an odd template_px of 3 or more")
-        passes = {len(self.reach_px), len(self.shrink), len(self.neighbour_px), len(self.clutter_share)}
-        if len(passes) > 1 or not self.reach_px:
+        per_pass = (self.reach_px, self.shrink, self.neighbour_px, self.clutter_share, self.misfit_px)
+        if len({len(values) for values in per_pass}) > 1 or not self.reach_px:
             raise ModelError(
-                "multilag_matching needs as many reach_px as shrink, neighbour_px and clutter_share, one or more"
+                "multilag_matching needs as many reach_px as shrink, neighbour_px, clutter_share and misfit_px, "
+                "one or more"
             )
         if min(*self.reach_px, *self.shrink) < 1 or not 0 <= min(self.clutter_share) <= max(self.clutter_share) <= 1:
             raise ModelError("multilag_matching needs reach_px and shrink of 1 or more and clutter_share from 0 to 1")
-        if min(*self.neighbour_px, self.gradient_px, self.smooth_px, self.tolerance_px) <= 0 or self.smooth_frames < 0:
+        lengths = (*self.neighbour_px, *self.misfit_px, self.gradient_px, self.smooth_px, self.tissue_px)
+        if min(*lengths, self.velocity_px, self.acceleration_px, self.slope, self.freedom) <= 0:
             raise ModelError(
-                "multilag_matching needs neighbour_px, gradient_px, smooth_px and tolerance_px above 0, "
-                "smooth_frames not below 0"
+                "multilag_matching needs neighbour_px, misfit_px, gradient_px, smooth_px, tissue_px, velocity_px, "
+                "acceleration_px, slope and freedom above 0"
             )
+        if self.smooth_frames < 0 or self.window < 2:
+            raise ModelError("multilag_matching needs smooth_frames not below 0 and a window of 2 frames or more")
         if not self.lags or not self.short_lags or min(*self.lags, *self.short_lags) < 1:
             raise ModelError("multilag_matching needs short_lags and lags of 1 frame or more")
         if self.max_height < 16 or not 0 <= self.min_visible <= 1:
@@ -100,7 +125,7 @@ class MultilagMatchingConfig:
     @property
     def stages(self) -> tuple[Stage, ...]:
         """The passes; lengths in px of their own, smaller frames."""
-        passes = zip(self.shrink, self.reach_px, self.neighbour_px, self.clutter_share, strict=True)
+        passes = zip(self.shrink, self.reach_px, self.neighbour_px, self.clutter_share, self.misfit_px, strict=True)
         return tuple(
             Stage(
                 # Odd, so that a template has a middle.
@@ -111,71 +136,101 @@ class MultilagMatchingConfig:
                 lags=self.lags if i else self.short_lags,
                 to_query=i > 0,
                 clutter_share=share,
+                sigma_frames=self.smooth_frames,
+                beliefs=Beliefs(
+                    self.velocity_px / shrink,
+                    self.acceleration_px / shrink,
+                    self.tissue_px / shrink,
+                    misfit / shrink,
+                    self.slope,
+                    self.freedom,
+                ),
             )
-            for i, (shrink, reach, sigma, share) in enumerate(passes)
+            for i, (shrink, reach, sigma, share, misfit) in enumerate(passes)
         )
 
 
-@dataclass
-class MultilagTracker:
-    """See the module; made by :func:`multilag_matching`."""
+@dataclass(frozen=True)
+class MultilagFollower:
+    """Finds points in one window by passes from coarse to fine; a :class:`~.windows.Follower`.
+
+    Attributes
+    ----------
+    config : MultilagMatchingConfig
+    readers : tuple of Reader
+        One for each pass.
+    judge : Judge
+        Tells confidence and visibility.
+    """
 
     config: MultilagMatchingConfig
-    name: str = "multilag_matching"
+    readers: tuple[Reader, ...]
+    judge: Judge
 
-    def track(self, clip: Clip, queries: ArrayLike, *, progress: Progress | None = None) -> Tracks:
-        """Follow points through a whole clip; see :class:`echomotion.models.base.Tracker`."""
-        config = self.config
-        points = checked_queries(queries, clip.n_frames, clip.shape)
-        frames, geometry = working_frames(clip, config.max_height)
-        start = points[:, 0].astype(np.int64)
-        xy = np.repeat(geometry.to_grid(points[:, 1:])[:, None], len(frames), axis=1)
-        total = max(1, work(config.stages, len(points), len(frames), config.smooth_frames))
-        done = 0
+    @property
+    def window(self) -> int:
+        """Frames that are looked at together."""
+        return self.config.window
 
-        def tell() -> None:
-            nonlocal done
-            done += 1
-            if progress is not None:
-                progress(done, total)
+    @property
+    def overlap(self) -> int:
+        """Frames that two windows share."""
+        return self.config.window // 2
 
-        disagreement = np.zeros(xy.shape[:2])
-        if len(frames) > 1:
-            for shrink, stage in zip(config.shrink, config.stages, strict=True):
-                small, down = shrunk(frames, shrink)
-                found, missed = refine(
-                    small,
-                    down.to_grid(xy),
-                    start,
-                    stage,
-                    sigma_frames=config.smooth_frames,
-                    tolerance_px=config.tolerance_px / shrink,
-                    rounds=3,
-                    tell=tell,
-                )
-                xy, disagreement = down.to_native(found), missed * shrink
-            at_query = xy[np.arange(len(xy)), start]
-            _, xy = local_affine(xy, start, config.smooth_px, _EXACT)
-            xy[np.arange(len(xy)), start] = at_query
-        elif progress is not None:
-            progress(1, 1)
-        limit = np.array([frames.shape[2], frames.shape[1]]) - 0.5
-        inside = np.all((xy >= -0.5) & (xy <= limit), axis=-1)
-        xy = np.clip(xy, -0.5, limit)
-        confidence = CALIBRATION.probability(
-            likeness(frames, xy, start), disagreement * REFERENCE_HEIGHT / frames.shape[1]
-        )
-        confidence[~inside] = 0
-        visible = inside & (confidence >= config.min_visible)
-        native = geometry.to_native(xy).astype(np.float32)
-        rows = np.arange(len(points))
-        native[rows, start] = points[:, 1:]
-        confidence[rows, start] = 1
-        visible[rows, start] = True
-        return Tracks(native, visible, confidence.astype(np.float32), points, model=self.name)
+    def prepare(self, frame: Frame) -> Frame:
+        """Grey levels are all that is needed."""
+        return frame
+
+    def work(self, n_points: int, n_frames: int) -> int:
+        """Calls of `tell` in one window."""
+        return work(self.config.stages, n_points, n_frames)
+
+    def follow(self, frames: Sequence[Frame], asked: Asked, tell: Callable[[], None]) -> Found:
+        """Find N points on all T frames."""
+        xy, deviation = asked.xy, np.zeros(asked.known.shape)
+        sizes = {shrink: self._smaller(frames, asked, shrink) for shrink in set(self.config.shrink)}
+        for shrink, stage, read in zip(self.config.shrink, self.config.stages, self.readers, strict=True):
+            small, queries, down = sizes[shrink]
+            estimate = Estimate(down.to_grid(xy), asked.known, asked.start, down.to_grid(asked.origin))
+            found, deviation = refine(small, queries, estimate, stage, read, tell)
+            xy, deviation = down.to_native(found), deviation * shrink
+        _, even = local_affine(xy, asked.start, asked.origin, self.config.smooth_px, _EXACT)
+        xy = np.where(asked.known[..., None], asked.xy, even)
+        confidence, visible = self.judge(frames, xy, deviation, asked)
+        return Found(xy, visible, confidence)
+
+    def _smaller(
+        self, frames: Sequence[Frame], asked: Asked, shrink: int
+    ) -> tuple[NDArray[np.uint8], dict[int, Frame], Geometry]:
+        """Frames and query frames so many times smaller, and the map there."""
+        small, down = shrunk(np.stack(frames), shrink)
+        needed = {int(t) for t in np.unique(asked.start)}
+        apart = sorted(t for t in needed if not 0 <= t < len(frames))
+        queries = {t: small[t] for t in needed.difference(apart)}
+        queries |= {t: shrunk(asked.query_frames[t][None], shrink)[0][0] for t in apart}
+        return small, queries, down
+
+
+# Confidence (N, T) and visibility (N, T) of positions (N, T, 2) with their standard deviations (N, T), in px.
+Judge = Callable[[Sequence[Frame], FloatArray, FloatArray, Asked], tuple[FloatArray, NDArray[np.bool_]]]
+
+
+def judge_by_likeness(calibration: Calibration, min_visible: float) -> Judge:
+    """Judge by how alike the pictures at point and query are, and by the deviation."""
+
+    def judge(
+        frames: Sequence[Frame], xy: FloatArray, deviation: FloatArray, asked: Asked
+    ) -> tuple[FloatArray, NDArray[np.bool_]]:
+        alike = likeness(frames, xy, asked.start, asked.origin, asked.query_frames)
+        confidence = calibration.probability(alike, deviation * REFERENCE_HEIGHT / frames[0].shape[0])
+        return confidence, confidence >= min_visible
+
+    return judge
 
 
 @register("tracker")
 def multilag_matching(config: MultilagMatchingConfig) -> Tracker:
     """Speckle matching over many lags and neighbouring points, nothing learned."""
-    return MultilagTracker(config)
+    judge = judge_by_likeness(CALIBRATION, config.min_visible)
+    follower = MultilagFollower(config, (read_peaks,) * len(config.stages), judge)
+    return FollowerTracker("multilag_matching", follower, config.max_height)

@@ -26,17 +26,22 @@ def neighbour_weights(xy: NDArray[np.floating], sigma: float) -> sparse.csr_arra
     return sparse.csr_array((weight / weight.sum(axis=1, keepdims=True)).astype(np.float32))
 
 
-def local_affine(xy: FloatArray, start: NDArray[np.int64], sigma: float, ridge: float) -> tuple[FloatArray, FloatArray]:
+def local_affine(
+    xy: FloatArray, start: NDArray[np.int64], origin: FloatArray, sigma: float, ridge: float
+) -> tuple[FloatArray, FloatArray]:
     """The affine motion that fits each point's neighbourhood best, by weighted least squares.
 
-    Neighbours count by a Gaussian of their distance on the point's query frame. Where they do not tell (too few, or
-    all on a line, along which alone they do), the motion is a translation.
+    Neighbours count by a Gaussian of their distance on the point's query frame; when that is not among the T frames,
+    only those with the same query frame do. Where they do not tell (too few, or all on a line, along which alone they
+    do), the motion is a translation.
 
     Parameters
     ----------
     xy : float (N, T, 2)
     start : int (N,)
-        The query frame of each point.
+        The query frame of each point, 0 to T - 1 when it is among the frames.
+    origin : float (N, 2)
+        Place of each query.
     sigma : float
         Width of the Gaussian in px.
     ridge : float
@@ -51,20 +56,31 @@ def local_affine(xy: FloatArray, start: NDArray[np.int64], sigma: float, ridge: 
         Where the neighbourhood, the point included, sees the point; not exactly its position on the query frame.
     """
     gradient, expected = np.empty((*xy.shape, 2)), np.empty(xy.shape)
-    still = ridge * sigma**2 * np.eye(2)
-    flat = xy.reshape(len(xy), -1)
-    for first in range(0, len(xy), _CHUNK):
-        part = np.arange(first, min(first + _CHUNK, len(xy)))
-        apart = xy[:, start[part]].swapaxes(0, 1) - xy[part, start[part]][:, None]
-        weight = np.exp(-0.5 * (apart**2).sum(axis=-1) / sigma**2)
-        weight[weight < _LEAST_WEIGHT] = 0
-        weight /= weight.sum(axis=1, keepdims=True)
-        middle = np.einsum("nm,nmi->ni", weight, apart)
-        centred = apart - middle[:, None]
-        weighted = (weight[..., None] * centred).swapaxes(1, 2)
-        # Weighted centred offsets add up to 0, so positions need not be centred too.
-        joint = (weighted @ flat).reshape(len(part), 2, -1, 2).transpose(0, 2, 3, 1)
-        gradient[part] = (joint + still) @ np.linalg.inv(weighted @ centred + still)[:, None]
-        mean = (weight @ flat).reshape(len(part), -1, 2)
-        expected[part] = mean - np.einsum("ntij,nj->nti", gradient[part], middle)
+    for frame in np.unique(start):
+        rows = np.flatnonzero(start == frame)
+        inside = 0 <= frame < xy.shape[1]
+        near, before = (xy, xy[:, frame]) if inside else (xy[rows], origin[rows])
+        for first in range(0, len(rows), _CHUNK):
+            part = rows[first : first + _CHUNK]
+            gradient[part], expected[part] = _affine_of(near, before, origin[part], sigma, ridge)
     return gradient, expected
+
+
+def _affine_of(
+    xy: FloatArray, before: FloatArray, origin: FloatArray, sigma: float, ridge: float
+) -> tuple[FloatArray, FloatArray]:
+    """Gradients (K, T, 2, 2) and expected places (K, T, 2) of K origins among M points that were at `before`."""
+    still = ridge * sigma**2 * np.eye(2)
+    apart = before[None] - origin[:, None]
+    weight = np.exp(-0.5 * (apart**2).sum(axis=-1) / sigma**2)
+    weight[weight < _LEAST_WEIGHT] = 0
+    weight /= weight.sum(axis=1, keepdims=True)
+    middle = np.einsum("nm,nmi->ni", weight, apart)
+    centred = apart - middle[:, None]
+    weighted = (weight[..., None] * centred).swapaxes(1, 2)
+    # Weighted centred offsets add up to 0, so positions need not be centred too.
+    flat = xy.reshape(len(xy), -1)
+    joint = (weighted @ flat).reshape(len(origin), 2, -1, 2).transpose(0, 2, 3, 1)
+    gradient = (joint + still) @ np.linalg.inv(weighted @ centred + still)[:, None]
+    mean = (weight @ flat).reshape(len(origin), -1, 2)
+    return gradient, mean - np.einsum("ntij,nj->nti", gradient, middle)

@@ -7,7 +7,7 @@ doi 10.1109/ICPR.2010.675) tells how much the step can be trusted.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -103,20 +103,29 @@ def walk(frames: NDArray[np.uint8], queries: Points, step: Step, progress: Progr
     return Walk(xy, np.sqrt(squares), inside)
 
 
-def likeness(frames: NDArray[np.uint8], xy: Points, start: NDArray[np.int64]) -> NDArray[np.float64]:
+def likeness(
+    frames: Sequence[Frame],
+    xy: Points,
+    start: NDArray[np.int64],
+    origin: Points,
+    query_frames: Mapping[int, Frame],
+) -> NDArray[np.float64]:
     """Correlation (N, T) of the patch at each position with the one at its query; NaN where there is no contrast.
 
     Parameters
     ----------
-    frames : uint8 (T, h, w)
+    frames : sequence of uint8 (h, w), T
     xy : float (N, T, 2)
     start : int (N,)
-        The frame of each query.
+        The frame of each query, a key of `query_frames`.
+    origin : float (N, 2)
+        The place of each query.
+    query_frames : mapping of int to uint8 (h, w)
     """
     template = np.empty((len(xy), LIKENESS_PX**2), dtype=np.float32)
     for t in np.unique(start):
         asked = start == t
-        template[asked] = normalised(patches_at(frames[t], xy[asked, t], LIKENESS_PX))
+        template[asked] = normalised(patches_at(query_frames[int(t)], origin[asked], LIKENESS_PX))
     found = [
         np.sum(normalised(patches_at(frame, xy[:, t], LIKENESS_PX)) * template, axis=1)
         for t, frame in enumerate(frames)
@@ -153,7 +162,8 @@ class StepwiseTracker:
         on_grid = np.column_stack([start, geometry.to_grid(points[:, 1:])])
         found = walk(frames, on_grid, self.step, progress)
         drift = found.drift * REFERENCE_HEIGHT / frames.shape[1]
-        confidence = self.calibration.probability(likeness(frames, found.xy, start), drift)
+        alike = likeness([*frames], found.xy, start, on_grid[:, 1:], {int(t): frames[t] for t in np.unique(start)})
+        confidence = self.calibration.probability(alike, drift)
         confidence[~found.inside] = 0
         visible = found.inside & (confidence >= self.min_visible)
         xy = geometry.to_native(found.xy).astype(np.float32)

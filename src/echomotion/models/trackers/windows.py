@@ -67,16 +67,15 @@ class Asked:
 
 
 class Follower(Protocol):
-    """Finds points on the frames of one window.
+    """Finds points on the frames of one window."""
 
-    Attributes
-    ----------
-    window, overlap : int
-        Frames that are looked at together, and how many of them two windows share.
-    """
+    @property
+    def window(self) -> int:
+        """Frames that are looked at together."""
 
-    window: int
-    overlap: int
+    @property
+    def overlap(self) -> int:
+        """Frames that two windows share."""
 
     def prepare(self, frame: NDArray[np.uint8]) -> Prepared:
         """A frame (h, w) of the grid, as :meth:`follow` wants it."""
