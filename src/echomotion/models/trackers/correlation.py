@@ -29,7 +29,7 @@ class Spectra:
 
     Attributes
     ----------
-    templates, windows : float32 (F, M, 2, B)
+    templates, windows : tuple of float32 (F, M, B)
         Real and imaginary parts at B frequencies; the templates with mean 0 and length 1.
     scale : float32 (F, M, k * k)
         One over the length of the window at every place.
@@ -37,15 +37,14 @@ class Spectra:
         The inverse transform to the places of the search range.
     """
 
-    templates: Tensor
-    windows: Tensor
+    templates: tuple[Tensor, Tensor]
+    windows: tuple[Tensor, Tensor]
     scale: Tensor
     places: Tensor
 
     def volume(self, source: slice, target: slice) -> NDArray[np.float32]:
         """Correlation (F', M, k, k) of templates on `source` frames with windows on `target` frames."""
-        t, w = self.templates[source], self.windows[target]
-        tr, ti, wr, wi = t[..., 0, :], t[..., 1, :], w[..., 0, :], w[..., 1, :]
+        (tr, ti), (wr, wi) = (x[source] for x in self.templates), (x[target] for x in self.windows)
         found = (tr * wr).addcmul_(ti, wi) @ self.places[0]
         found += (tr * wi).addcmul_(ti, wr, value=-1) @ self.places[1]
         found *= self.scale[target]
@@ -70,43 +69,44 @@ def spectra(
         k is ``2 * reach + 1``.
     """
     large = size + 2 * reach
-    forward, places, sums = _tables(size, reach)
+    kept, places, sums = _tables(size, reach)
     read = np.stack([patches_at(frame, xy[:, f], large, gradient[:, f]) for f, frame in enumerate(frames)])
-    windows = torch.from_numpy(read)
-    windows -= windows.mean(dim=-1, keepdim=True)
-    squares = windows.unflatten(-1, (large, large))
-    templates = squares[..., reach : reach + size, reach : reach + size].reshape(*read.shape[:2], size * size)
-    templates -= templates.mean(dim=-1, keepdim=True)
-    # A template without contrast stays small instead of becoming noise of full height.
-    templates /= torch.linalg.vector_norm(templates, dim=-1, keepdim=True) + MIN_CONTRAST
-    total, energy = (sums @ x @ sums.T for x in (squares, squares**2))
+    windows = torch.from_numpy(read).unflatten(-1, (large, large))
+    windows -= windows.mean(dim=(-1, -2), keepdim=True)
+    inner = windows[..., reach : reach + size, reach : reach + size]
+    total, energy = (sums @ x @ sums.T for x in (windows, windows**2))
     variance = torch.clamp(energy - total**2 / size**2, min=(MIN_CONTRAST * size) ** 2)
-    inner = forward.unflatten(0, (large, large))[reach : reach + size, reach : reach + size].flatten(0, 1)
-    return Spectra(
-        (templates @ inner).unflatten(-1, (2, -1)),
-        (windows @ forward).unflatten(-1, (2, -1)),
-        variance.rsqrt_().flatten(2),
-        places,
-    )
+    # A template without contrast stays small instead of becoming noise of full height.
+    mean = inner.mean(dim=(-1, -2), keepdim=True)
+    length = (inner.square().sum(dim=(-1, -2), keepdim=True) - size**2 * mean**2).clamp_(min=0).sqrt_()
+    templates = torch.zeros_like(windows)
+    templates[..., reach : reach + size, reach : reach + size] = (inner - mean) / (length + MIN_CONTRAST)
+    return Spectra(_transform(templates, kept), _transform(windows, kept), variance.rsqrt_().flatten(2), places)
+
+
+def _transform(squares: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
+    found = torch.fft.rfft2(squares).flatten(2)
+    return found.real[..., kept], found.imag[..., kept]
 
 
 @lru_cache(maxsize=8)
 def _tables(size: int, reach: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Fourier transform of a window (n * n, 2 * B), its inverse at the places (2, B, k * k), sums of squares (k, n)."""
+    """Frequencies of the real transform that are kept, the way from them to places (2, B, k * k), box sums (k, n)."""
     n, k = size + 2 * reach, 2 * reach + 1
-    v, u = np.meshgrid(np.arange(-(n // 2), n // 2 + 1), np.arange(n // 2 + 1), indexing="ij")
+    v, u = np.meshgrid(np.fft.fftfreq(n), np.fft.rfftfreq(n), indexing="ij")
     # Half a plane is enough for real pictures; frequency 0 is nothing, since templates have no mean.
-    kept = ((u > 0) | (v > 0)) & (np.hypot(u, v) <= _BAND * n)
-    turns = 2 * np.pi / n * np.stack([v[kept], u[kept]])
-    rows, columns = np.meshgrid(np.arange(n), np.arange(n), indexing="ij")
-    phase = np.stack([rows.ravel(), columns.ravel()], axis=1) @ turns
-    forward = np.concatenate([np.cos(phase), -np.sin(phase)], axis=1)
+    kept = np.flatnonzero(((u > 0) | (v > 0)) & (np.hypot(u, v) <= _BAND))
+    turns = 2 * np.pi * np.stack([v.ravel()[kept], u.ravel()[kept]])
     dy, dx = np.meshgrid(np.arange(k) - reach, np.arange(k) - reach, indexing="ij")
     phase = turns.T @ np.stack([dy.ravel(), dx.ravel()])
-    # Each frequency of the half plane stands for two.
+    # Each frequency of the half plane stands for two; the squares are of odd size, so none stands for itself.
     places = np.stack([np.cos(phase), -np.sin(phase)]) * 2 / n**2
     sums = (np.arange(n)[None] >= np.arange(k)[:, None]) & (np.arange(n)[None] < np.arange(k)[:, None] + size)
-    return tuple(torch.tensor(table, dtype=torch.float32) for table in (forward, places, sums))  # type: ignore[return-value]
+    return (
+        torch.from_numpy(kept),
+        torch.tensor(places, dtype=torch.float32),
+        torch.tensor(sums, dtype=torch.float32),
+    )
 
 
 def averaged(volumes: NDArray[np.float32], weights: sparse.csr_array) -> NDArray[np.float32]:

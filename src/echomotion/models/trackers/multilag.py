@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy import sparse
+from torch import Tensor
 
 from echomotion.models.trackers.clutter import without_clutter
 from echomotion.models.trackers.correlation import averaged, peaks, smoothed_in_time, smoothing_reach, spectra
@@ -126,11 +128,13 @@ def refine(
     frames, still = without_clutter(frames, stage.clutter_share)
     queries = {number: _less(frame, still) for number, frame in query_frames.items()}
     weights = neighbour_weights(xy, stage.sigma_px)
-    spread = _spread(weights)
+    same = weights.multiply(estimate.start[:, None] == estimate.start[None])
+    same = sparse.csr_array(same / same.sum(axis=1)[:, None])
     gradient, _ = local_affine(xy, estimate.start, estimate.origin, stage.gradient_px, _CALM)
     length = len(frames)
-    shape = (len(xy), length, 2)
-    measured = [Pairs(lag, *_empty((len(xy), length - lag, 2))) for lag in _usable(stage, length)]
+    measured = [Pairs(lag, *_empty(len(xy), length - lag)) for lag in _usable(stage, length)]
+    to_query = Pairs(0, *_empty(len(xy), length))
+    asked = _query_templates(queries, estimate, stage) if stage.to_query else None
     halo = smoothing_reach(stage.sigma_frames)
     for first, last in _blocks(len(xy), length, stage):
         low = max(0, first - halo)
@@ -145,13 +149,18 @@ def refine(
                 back = prepared.volume(there, here)[..., ::-1, ::-1]
                 volumes = smoothed_in_time(averaged((forth + back) * np.float32(0.5), weights), stage.sigma_frames)
                 lags = np.full((stop - first, len(xy)), pairs.lag)
-                offset, information = read(volumes[first - low : stop - low], lags, spread)
-                pairs.offset[:, first:stop], pairs.information[:, first:stop] = offset, information
+                pairs.put(slice(first, stop), *read(volumes[first - low : stop - low], lags, _spread(weights)))
             tell()
-    if stage.to_query:
-        measured.append(Pairs(0, *_empty(shape)))
-        _match_query(frames, queries, estimate, gradient, stage, read, measured[-1])
-        tell()
+        if asked is not None:
+            end = min(length, last + halo)
+            volumes = averaged(replace(prepared, templates=asked).volume(slice(None), slice(0, end - low)), same)
+            volumes = smoothed_in_time(volumes, stage.sigma_frames)[first - low : last - low]
+            lags = np.abs(np.arange(first, last)[:, None] - estimate.start)
+            to_query.put(slice(first, last), *read(volumes, lags, _spread(same)))
+            tell()
+    if asked is not None:
+        to_query.information[estimate.known] = 0
+        measured.append(to_query)
     moved = np.linalg.solve(gradient, (xy - estimate.origin[:, None])[..., None])[..., 0].astype(np.float64)
     correction, deviation = reconcile(
         moved, estimate.known, estimate.origin, estimate.start, measured, stage.beliefs, _ROUNDS
@@ -161,7 +170,7 @@ def refine(
 
 def work(stages: tuple[Stage, ...], n_points: int, length: int) -> int:
     """How often :func:`refine` will call `tell` over all stages."""
-    return sum(len(list(_blocks(n_points, length, s))) * len(_usable(s, length)) + s.to_query for s in stages)
+    return sum(len(list(_blocks(n_points, length, s))) * (len(_usable(s, length)) + s.to_query) for s in stages)
 
 
 def read_peaks(
@@ -177,8 +186,8 @@ def _less(frame: NDArray[np.uint8], still: FloatImage | None) -> NDArray[np.uint
     return frame if still is None else np.clip(frame - still, 0, 255).astype(np.uint8)
 
 
-def _empty(shape: tuple[int, ...]) -> tuple[FloatArray, FloatArray]:
-    return np.zeros(shape), np.zeros(shape)
+def _empty(count: int, length: int) -> tuple[FloatArray, FloatArray]:
+    return np.zeros((count, length, 2)), np.zeros((count, length, 2))
 
 
 def _spread(weights: sparse.csr_array) -> FloatArray:
@@ -202,30 +211,17 @@ def _blocks(n_points: int, length: int, stage: Stage) -> Iterator[tuple[int, int
         yield first, min(first + block, length)
 
 
-def _match_query(
-    frames: NDArray[np.uint8],
-    query_frames: Mapping[int, NDArray[np.uint8]],
-    estimate: Estimate,
-    gradient: FloatArray,
-    stage: Stage,
-    read: Reader,
-    pairs: Pairs,
-) -> None:
-    """Displacements from each point's query frame, averaged over neighbours with the same one."""
-    halo = smoothing_reach(stage.sigma_frames)
+def _query_templates(
+    query_frames: Mapping[int, NDArray[np.uint8]], estimate: Estimate, stage: Stage
+) -> tuple[Tensor, Tensor]:
+    """Templates (1, N, B) of the queries, each on its own frame and upright."""
+    parts, order = [], []
     for q in np.unique(estimate.start):
         group = np.flatnonzero(estimate.start == q)
-        xy = estimate.xy[group]
-        among = neighbour_weights(xy, stage.sigma_px)
         upright = np.broadcast_to(np.eye(2), (len(group), 1, 2, 2))
-        own = spectra(query_frames[int(q)][None], estimate.origin[group, None], upright, stage.size, stage.reach)
-        for first, last in _blocks(len(group), len(frames), replace(stage, lags=())):
-            low, high = max(0, first - halo), min(len(frames), last + halo)
-            there = spectra(frames[low:high], xy[:, low:high], gradient[group, low:high], stage.size, stage.reach)
-            joint = replace(there, templates=own.templates)
-            volumes = averaged(joint.volume(slice(None), slice(None)), among)
-            volumes = smoothed_in_time(volumes, stage.sigma_frames)[first - low : last - low]
-            lags = np.abs(np.arange(first, last) - q)[:, None].repeat(len(group), axis=1)
-            pairs.offset[group, first:last], pairs.information[group, first:last] = read(volumes, lags, _spread(among))
-        if 0 <= q < len(frames):
-            pairs.information[group, q] = 0
+        frame = query_frames[int(q)][None]
+        parts.append(spectra(frame, estimate.origin[group, None], upright, stage.size, stage.reach).templates)
+        order.append(group)
+    back = torch.from_numpy(np.argsort(np.concatenate(order)))
+    real, imaginary = (torch.cat(part, dim=1)[:, back] for part in zip(*parts, strict=True))
+    return real, imaginary

@@ -40,6 +40,10 @@ class Pairs:
     offset: FloatArray
     information: FloatArray
 
+    def put(self, part: slice, offset: FloatArray, information: FloatArray) -> None:
+        """Fill some of the frames."""
+        self.offset[:, part], self.information[:, part] = offset, information
+
 
 @dataclass(frozen=True)
 class Beliefs:
