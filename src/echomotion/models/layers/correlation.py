@@ -30,6 +30,52 @@ def pyramid(features: Tensor, levels: int) -> tuple[Tensor, ...]:
     return tuple(maps)
 
 
+class FeatureTable(NamedTuple):
+    """All levels of a pyramid of T frames as rows of one table, from which windows are read quickly.
+
+    Attributes
+    ----------
+    rows : float (P, C)
+        Feature pixels, level by level, frame by frame, row by row.
+    sizes : tuple of (h, w)
+    strides : tuple of float
+        Of each level, in grid px.
+    frames : int
+        T.
+    """
+
+    rows: Tensor
+    sizes: tuple[tuple[int, int], ...]
+    strides: tuple[float, ...]
+    frames: int
+
+    @classmethod
+    def of(cls, maps: Sequence[Tensor], stride: float) -> FeatureTable:
+        """From levels (T, C, h_l, w_l), the finest with the given stride, each next one with twice that."""
+        rows = torch.cat([level.permute(0, 2, 3, 1).flatten(0, 2) for level in maps])
+        sizes = tuple((int(level.shape[-2]), int(level.shape[-1])) for level in maps)
+        return cls(rows, sizes, tuple(stride * 2.0**i for i in range(len(maps))), len(maps[0]))
+
+    def sample(self, frame: Tensor, xy: Tensor) -> Tensor:
+        """As :func:`sample_points`, from the finest level."""
+        (height, width), stride = self.sizes[0], self.strides[0]
+        last = xy.new_tensor([width - 1, height - 1])
+        place = torch.minimum(on_map(xy, stride).clamp(min=0), last)
+        low = torch.minimum(place.detach().floor(), (last - 1).clamp(min=0))
+        right, below = (place - low).unbind(dim=-1)
+        x0, y0 = low.long().unbind(dim=-1)
+        x1, y1 = (x0 + 1).clamp(max=width - 1), (y0 + 1).clamp(max=height - 1)
+        above = frame * height
+        index = torch.stack(
+            [(above + y0) * width + x0, (above + y0) * width + x1, (above + y1) * width + x0, (above + y1) * width + x1]
+        )
+        weight = torch.stack(
+            [(1 - right) * (1 - below), right * (1 - below), (1 - right) * below, right * below], dim=0
+        )
+        corners = self.rows.index_select(0, index.flatten()).view(*index.shape, -1)
+        return (corners * weight[..., None]).sum(dim=0)
+
+
 def sample_points(features: Tensor, frame: Tensor, xy: Tensor, stride: float) -> Tensor:
     """Features at points, between pixels by bilinear interpolation; beyond the border, those of the border.
 
@@ -46,21 +92,7 @@ def sample_points(features: Tensor, frame: Tensor, xy: Tensor, stride: float) ->
     -------
     float (..., C)
     """
-    height, width = features.shape[-2:]
-    table = features.permute(0, 2, 3, 1).flatten(0, 2)
-    last = torch.tensor([width - 1, height - 1], dtype=xy.dtype, device=xy.device)
-    place = torch.minimum(on_map(xy, stride).clamp(min=0), last)
-    low = torch.minimum(place.detach().floor(), (last - 1).clamp(min=0))
-    part = place - low
-    x0, y0 = low.long().unbind(dim=-1)
-    x1, y1 = (x0 + 1).clamp(max=width - 1), (y0 + 1).clamp(max=height - 1)
-    out = features.new_zeros(*xy.shape[:-1], features.shape[1])
-    for y, wy in ((y0, 1 - part[..., 1]), (y1, part[..., 1])):
-        for x, wx in ((x0, 1 - part[..., 0]), (x1, part[..., 0])):
-            index = (frame * height + y) * width + x
-            corner = table.index_select(0, index.flatten()).view_as(out)
-            out = out + (wx * wy)[..., None] * corner
-    return out
+    return FeatureTable.of([features], stride).sample(frame, xy)
 
 
 def whole_maps(
@@ -110,33 +142,6 @@ def _field(volume: Tensor, centre: Tensor, size: int, extent: Tensor, beyond: st
     grid = 2 * (centre.reshape(n * t, 1, 1, 2) + offset) * extent - 1
     flat = volume.reshape(n * t, 1, height, width)
     return functional.grid_sample(flat, grid, padding_mode=beyond, align_corners=False).view(n, t, size, size)
-
-
-class FeatureTable(NamedTuple):
-    """All levels of a pyramid of T frames as rows of one table, from which windows are read quickly.
-
-    Attributes
-    ----------
-    rows : float (P, C)
-        Feature pixels, level by level, frame by frame, row by row.
-    sizes : tuple of (h, w)
-    strides : tuple of float
-        Of each level, in grid px.
-    frames : int
-        T.
-    """
-
-    rows: Tensor
-    sizes: tuple[tuple[int, int], ...]
-    strides: tuple[float, ...]
-    frames: int
-
-    @classmethod
-    def of(cls, maps: Sequence[Tensor], stride: float) -> FeatureTable:
-        """From levels (T, C, h_l, w_l), the finest with the given stride, each next one with twice that."""
-        rows = torch.cat([level.permute(0, 2, 3, 1).flatten(0, 2) for level in maps])
-        sizes = tuple((int(level.shape[-2]), int(level.shape[-1])) for level in maps)
-        return cls(rows, sizes, tuple(stride * 2.0**i for i in range(len(maps))), len(maps[0]))
 
 
 def local_windows(templates: Tensor, table: FeatureTable, xy: Tensor, radius: int, block: int = 256) -> Tensor:

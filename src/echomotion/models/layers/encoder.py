@@ -121,8 +121,10 @@ class Fusion(nn.Module):
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         """(F, C_l, h_l, w_l) of every level to (F, width, h, w)."""
         size = maps[self.level].shape[-2:]
-        projected = [project(x) for project, x in zip(self.project, maps, strict=True)]
-        x = torch.stack([_resized(one, size) for one in projected]).sum(dim=0)
+        x = self.project[self.level](maps[self.level])
+        for level, project in enumerate(self.project):
+            if level != self.level:
+                x = x + _resized(project(maps[level]), size)
         x = functional.relu(self.norm(x))
         return x + self.mix(x)
 
@@ -135,8 +137,6 @@ def padded(frames: Tensor, multiple: int) -> Tensor:
 
 
 def _resized(x: Tensor, size: torch.Size) -> Tensor:
-    if x.shape[-2:] == size:
-        return x
     if x.shape[-1] > size[-1]:
         return functional.adaptive_avg_pool2d(x, (size[0], size[1]))
     return functional.interpolate(x, size=size, mode="bilinear", align_corners=False)

@@ -7,9 +7,9 @@ correlates templates with small windows around the present estimate at stride 2,
 Ours are: heads for visibility and confidence (the original has none); queries on any frame; one trunk that feeds both
 stages; difference pictures of a size of their own, zero on the first frame of a window; displacements of the coarse
 stage in parts of the frame's size, so that frames need not be square; residual blocks over time that work with one
-frame; and, by default, no absolute places: an input that knows where in the picture a point
-lies learns which way the heart moves there (Azad et al. 2025, arXiv 2507.10127), so the coarse maps are read about the
-point instead of about the frame. `EchoTrackerConfig.paper` has the absolute places and sizes of the original.
+frame; and, by default, no absolute places: a network that knows where in the picture a point lies learns which way the
+heart moves there (Azad et al. 2025, arXiv 2507.10127), so the coarse maps are read about the point instead of about
+the frame. `EchoTrackerConfig.paper` has the absolute places and the sizes of the original.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class EchoTrackerConfig:
     widths: tuple[int, ...] = (24, 32, 48, 64)
     blocks: int = 2
     channels_per_group: int = 8
-    features: int = 48
+    features: int = 32
     coarse: tuple[int, ...] = (64, 64, 96, 96, 128, 128)
     fine: tuple[int, ...] = (64, 64, 96, 96, 128, 128)
     levels: int = 4
@@ -154,7 +154,7 @@ class EchoTrackerNetwork(PointNetwork):
         table = FeatureTable.of(pyramid(fine_map, self.config.levels), self.fine_stride)
         for _ in range(self.config.iterations):
             xy = steps[-1].detach()
-            templates = self._templates(fine_map, looks_fine, xy)
+            templates = self._templates(table, looks_fine, xy)
             windows = local_windows(templates, table, xy, self.config.radius).flatten(2)
             known = self._known(xy, query, extent, differences)
             hidden = self.fine(torch.cat([functional.relu(self.fold(windows)), known], dim=-1))
@@ -177,10 +177,10 @@ class EchoTrackerNetwork(PointNetwork):
             parts.append(((query + 0.5) / extent * 2 - 1)[:, None].expand_as(flow))
         return torch.cat(parts, dim=-1)
 
-    def _templates(self, fine_map: Tensor, looks: Tensor, xy: Tensor) -> Tensor:
+    def _templates(self, table: FeatureTable, looks: Tensor, xy: Tensor) -> Tensor:
         """Looks of the query and of the estimates some frames back, (N, T, S, C); before the window, of its first."""
         times = torch.arange(xy.shape[1], device=xy.device)
-        own = sample_points(fine_map, times.expand(len(xy), -1), xy, self.fine_stride)
+        own = table.sample(times.expand(len(xy), -1), xy)
         back = [own[:, (times - lag).clamp(min=0)] for lag in _LAGS]
         return torch.stack([looks[:, None].expand_as(own), *back], dim=2)
 
