@@ -8,6 +8,7 @@ multiple of the largest stride.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 
 import torch
@@ -58,7 +59,27 @@ class ResidualBlock(nn.Module):
         return functional.relu(self.body(x) + self.shortcut(x))
 
 
-class ResidualEncoder(nn.Module):
+class FrameEncoder(nn.Module):
+    """What a network that takes any encoder asks of it.
+
+    Attributes
+    ----------
+    strides, widths : tuple of int
+        Grid px per feature px and channels of each map that comes out, finest first.
+    """
+
+    strides: tuple[int, ...]
+    widths: tuple[int, ...]
+
+    @abstractmethod
+    def forward(self, frames: Tensor) -> tuple[Tensor, ...]:
+        """Frames (F, 1, H, W), 0..1, to maps (F, C, h, w), each on its own.
+
+        h times the stride is the same for all maps, and so is w: :func:`padded` sees to it.
+        """
+
+
+class ResidualEncoder(FrameEncoder):
     """Features of grey frames at strides 2, 4, 8, … px.
 
     Parameters
@@ -69,11 +90,6 @@ class ResidualEncoder(nn.Module):
         Residual blocks at each stride.
     channels_per_group : int
         Of the normalisation; 1 is the instance normalisation of RAFT.
-
-    Attributes
-    ----------
-    strides, widths : tuple of int
-        Of the maps that come out.
     """
 
     def __init__(self, widths: Sequence[int], blocks: int = 2, channels_per_group: int = 8) -> None:
