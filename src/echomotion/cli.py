@@ -336,8 +336,6 @@ _TRACKING_COLUMNS = {
     "median_error_px": "median px",
     "average_jaccard": "AJ",
     "occlusion_accuracy": "OA",
-    "survival": "survival",
-    "signed_error_px": "along px",
     "gls_error": "GLS error",
     "seconds": "s",
 }

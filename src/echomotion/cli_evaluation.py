@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -142,29 +144,62 @@ def benchmark_tracking(
     for_each(["benchmark tracking" if data is None else str(data)], work, as_json=as_json)
 
 
-_COLUMNS = {
+# Two tables, each narrow enough for a plain terminal.
+_COLUMNS: tuple[dict[str, str], ...] = (
+    {
+        "tracker": "tracker",
+        "share_within": "share",
+        "within_2_px": "< 2 px",
+        "median_error_px": "median px",
+        "average_jaccard": "AJ",
+        "survival": "survival",
+    },
+    {
+        "tracker": "tracker",
+        "jitter": "jitter px",
+        "signed_error_px": "along px",
+        "gls_error": "GLS error",
+        "seconds": "s a clip",
+        "peak_memory_mb": "MiB",
+    },
+)
+_SPEED_COLUMNS = {
     "tracker": "tracker",
-    "share_within": "share",
-    "within_2_px": "< 2 px",
-    "median_error_px": "median px",
-    "average_jaccard": "AJ",
-    "survival": "survival",
-    "jitter": "jitter px",
-    "signed_error_px": "along px",
-    "gls_error": "GLS error",
-    "seconds": "s a clip",
+    "points": "points",
+    "frames": "frames",
+    "seconds": "s",
+    "of_yardstick": "of yardstick",
     "peak_memory_mb": "MiB",
 }
 
 
 def _show_benchmark(parts: dict[str, dict[str, Any]], speed: list[dict[str, Any]], yardstick_s: float) -> None:
     for name, part in parts.items():
-        out.print(plain_text(f"{name}: {part['clips']} clips, fingerprint {part['fingerprint']}"))
-        out.print(rows_table([{title: row[key] for key, title in _COLUMNS.items()} for row in part["trackers"]]))
-        if part["comparison"]:
-            out.print("Paired over clips against the best conventional tracker")
-            out.print(rows_table(part["comparison"]))
+        out.print(plain_text(f"{name}: {part['clips']} clips, fingerprint {part['fingerprint']}"), soft_wrap=True)
+        for columns in _COLUMNS:
+            out.print(rows_table(_chosen(part["trackers"], columns)))
+        for figure, rows in groupby(part["comparison"], key=lambda row: row["figure"]):
+            compared = list(rows)
+            best = f"{compared[0]['baseline']} ({compared[0]['baseline_mean']:.3f})"
+            out.print(plain_text(f"{figure} against {best}, paired over clips"), soft_wrap=True)
+            out.print(rows_table([_comparison_row(row) for row in compared]))
     if speed:
-        out.print(f"Speed; the yardstick, a ResNet-18 over 24 frames of 256 x 256, takes {yardstick_s:.3f} s")
-        columns = ("tracker", "points", "frames", "seconds", "of_yardstick", "peak_memory_mb", "peak_gpu_memory_mb")
-        out.print(rows_table([{column: row[column] for column in columns} for row in speed]))
+        out.print(
+            f"Speed; the yardstick, a ResNet-18 over 24 frames of 256 x 256, takes {yardstick_s:.3f} s", soft_wrap=True
+        )
+        out.print(rows_table(_chosen(speed, _SPEED_COLUMNS)))
+
+
+def _chosen(rows: list[dict[str, Any]], columns: dict[str, str]) -> list[dict[str, Any]]:
+    return [{title: row[key] for key, title in columns.items()} for row in rows]
+
+
+def _comparison_row(row: dict[str, Any]) -> dict[str, Any]:
+    kept = {title: row[title] for title in ("tracker", "clips", "difference", "low", "high")}
+    return {**kept, "p (t)": _p_value(row["p_t"]), "p (W)": _p_value(row["p_wilcoxon"])}
+
+
+def _p_value(p: float) -> str:
+    if math.isnan(p):
+        return "-"
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
