@@ -123,3 +123,11 @@ def test_the_clip_that_speed_is_measured_on():
     assert len(np.unique(queries, axis=0)) == 1024
     assert queries[:, 1:].min() == 32
     assert queries[:, 1:].max() == 224
+
+
+def test_the_yardstick_is_the_network_that_it_names(monkeypatch):
+    monkeypatch.setattr(resources, "_YARDSTICK_FRAMES", 1)
+    monkeypatch.setattr(resources, "_YARDSTICK_SIDE", 32)
+    small = resources.yardstick_seconds()
+    monkeypatch.setattr(resources, "_YARDSTICK_SIDE", 128)
+    assert 0 < small < resources.yardstick_seconds()

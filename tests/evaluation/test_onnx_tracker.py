@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import builtins
+import math
 
 import numpy as np
 import pytest
 
 from echomotion.core import Clip, EchoMotionError, ModelError
+from echomotion.datasets.tracking import TrackingCase
+from echomotion.evaluation import benchmark
 from echomotion.evaluation.onnx_tracker import load_onnx_tracker
 
 WINDOW, POINTS, SIDE = 8, 4, 32
@@ -76,6 +79,23 @@ def test_a_point_that_leaves_the_picture_is_not_visible(tmp_path):
     assert tracks.xy[1, 1] == pytest.approx((140, 40), abs=1e-3)
     assert tracks.visible.tolist() == [[True, True, True], [True, False, True]]
     assert tracks.confidence.tolist() == tracks.visible.astype(float).tolist()
+
+
+def test_it_runs_in_the_benchmark_beside_ours(tmp_path, monkeypatch):
+    path = make_model(tmp_path / "toy.onnx")
+    monkeypatch.setattr(benchmark, "yardstick_seconds", lambda: 1.0)
+    clip = clip_of([10, 61, 10], (256, 256))
+    xy = np.full((2, 3, 2), 100.0)
+    # A fifth of (100, 50) px on the grid, which is an eighth as large as the frame.
+    xy[:, 1] += (160, 80)
+    case = TrackingCase("jump", clip, xy, np.ones((2, 3), bool))
+    trackers = benchmark.benchmark_trackers(["lucas_kanade"], [f"toy={path}"])
+    rows = benchmark.benchmark_tracking(trackers, {"jumps": [case]}, speed=False).parts["jumps"]["trackers"]
+    found = {row["tracker"]: row for row in rows}
+    assert found["toy"]["share_within"] == 1
+    assert found["lucas_kanade"]["share_within"] < 1
+    assert math.isnan(found["toy"]["calibration_error"])
+    assert math.isnan(found["toy"]["occlusion_accuracy"])
 
 
 def test_files_that_do_not_fit_are_named(tmp_path):
