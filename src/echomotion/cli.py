@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import Annotated, Any
 
 import pandas as pd
 import typer
 
-from echomotion import analysis
-from echomotion.core import Clip, EchoMotionError, View
+from echomotion import analysis, cli_evaluation
+from echomotion.core import Clip, View
 from echomotion.io import read_clip
-from echomotion.io.write import check_target, write_json, write_masks, write_tracks
+from echomotion.io.write import check_target, write_masks, write_tracks
 from echomotion.models.registry import create_segmenter, create_tracker, list_models
 from echomotion.models.run import DEFAULT_SEGMENTER, DEFAULT_TRACKER, segment, track
 from echomotion.terminal import (
-    facts_table,
+    finish_evaluation,
     for_each,
     json_line,
+    needs_extra,
     out,
     plain_text,
     progress_bar,
@@ -36,6 +36,12 @@ app = typer.Typer(
 )
 evaluate_app = typer.Typer(no_args_is_help=True, help="Compare a model with reference data.")
 app.add_typer(evaluate_app, name="evaluate")
+evaluate_app.command("impartiality")(cli_evaluation.impartiality)
+evaluate_app.command("test-retest")(cli_evaluation.retest)
+evaluate_app.command("held-out")(cli_evaluation.held_out)
+benchmark_app = typer.Typer(no_args_is_help=True, help="Compare all models on the same data, with time and memory.")
+app.add_typer(benchmark_app, name="benchmark")
+benchmark_app.command("tracking")(cli_evaluation.benchmark_tracking)
 
 CLIP_HELP = "DICOM, AVI, MP4, MOV, GIF, TIFF, NIfTI, MHD, NPY or NPZ file, or a folder of PNG or JPEG images."
 ClipName = Annotated[str, typer.Argument(metavar="CLIP", help=CLIP_HELP)]
@@ -210,7 +216,7 @@ def train(
     """Train a model by a recipe, or go on with a stopped run; write weights, model.json and the curve."""
 
     def work(name: str) -> None:
-        _needs_extra("train", "monai", "lightning_fabric")
+        needs_extra("train", "monai", "lightning_fabric")
         from echomotion.training.recipe import run_recipe
 
         with progress_bar(f"train {Path(name).stem}", quiet=as_json) as stage:
@@ -281,7 +287,7 @@ def evaluate_segmentation(
         raise typer.BadParameter(f"unknown dataset {dataset!r}; known is camus")
 
     def work(name: str) -> None:
-        _needs_extra("train", "monai")
+        needs_extra("train", "monai")
         from echomotion.datasets.camus import read_camus
         from echomotion.evaluation import segmentation
 
@@ -291,7 +297,7 @@ def evaluate_segmentation(
                 segmenter, read_camus(name, split), progress=step(stage, "segment")
             )
         head = {"dataset": dataset, "split": split, "model": model}
-        _finish_evaluation({**head, **report.as_dict()}, _rows(report.summary()), output, as_json)
+        finish_evaluation({**head, **report.as_dict()}, _rows(report.summary()), output, as_json)
 
     for_each([str(data)], work, as_json=as_json)
 
@@ -314,7 +320,7 @@ def evaluate_tracking(
         with progress_bar(f"{model} on {Path(name).name}", quiet=as_json) as stage:
             report = tracking.evaluate_tracking(tracker, cases, progress=step(stage, "track"))
         head = {"dataset": Path(name).name, "model": model}
-        _finish_evaluation({**head, **report.as_dict()}, _brief_tracking(report.to_table()), output, as_json)
+        finish_evaluation({**head, **report.as_dict()}, _brief_tracking(report.to_table()), output, as_json)
 
     for_each([str(data)], work, as_json=as_json)
 
@@ -370,19 +376,3 @@ def _output_folders(clips: list[str], output: Path) -> dict[str, Path]:
         count = sum(folder.name.rsplit("-", 1)[0] == stem or folder.name == stem for folder in folders.values())
         folders[name] = output / (f"{stem}-{count + 1}" if count else stem)
     return folders
-
-
-def _needs_extra(extra: str, *modules: str) -> None:
-    if any(importlib.util.find_spec(module) is None for module in modules):
-        raise EchoMotionError(f'this needs further packages; install them with: pip install "echomotion[{extra}]"')
-
-
-def _finish_evaluation(result: dict[str, Any], rows: list[dict[str, Any]], output: Path | None, as_json: bool) -> None:
-    if output is not None:
-        write_json(output, result)
-    if as_json:
-        json_line(result)
-    else:
-        out.print(rows_table(rows))
-        if output is not None:
-            out.print(facts_table({"every case": str(output)}))

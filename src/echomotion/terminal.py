@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -15,6 +17,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from echomotion.core import EchoMotionError
+from echomotion.io.write import write_json
 from echomotion.models.base import Progress as Step
 
 out = Console()
@@ -76,6 +79,24 @@ def rows_table(rows: list[dict[str, Any]]) -> Table:
     for row in rows:
         table.add_row(*[_cell(value) for value in row.values()])
     return table
+
+
+def needs_extra(extra: str, *modules: str) -> None:
+    """Raise :class:`EchoMotionError` that names the extra when one of its modules is not installed."""
+    if any(importlib.util.find_spec(module) is None for module in modules):
+        raise EchoMotionError(f'this needs further packages; install them with: pip install "echomotion[{extra}]"')
+
+
+def finish_evaluation(result: dict[str, Any], rows: list[dict[str, Any]], output: Path | None, as_json: bool) -> None:
+    """Write the whole result where it was asked for, and show it as JSON or its `rows` as a table."""
+    if output is not None:
+        write_json(output, result)
+    if as_json:
+        json_line(result)
+    else:
+        out.print(rows_table(rows))
+        if output is not None:
+            out.print(facts_table({"every case": str(output)}))
 
 
 @contextmanager

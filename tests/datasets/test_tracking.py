@@ -56,6 +56,17 @@ def test_optional_fields_may_be_absent_and_spacing_may_differ_by_axis(tmp_path):
     assert read_tracking_case(write(tmp_path, spacing_mm=None)).clip.spacing_mm is None
 
 
+def test_the_phase_of_the_beat_comes_from_r_waves_or_the_clip_is_one_beat(tmp_path):
+    assert read_tracking_case(write(tmp_path, times_s=np.arange(4) / 10)).phase == pytest.approx([0, 0.25, 0.5, 0.75])
+    waves = {"times_s": np.arange(4) / 10, "r_wave_times_s": np.array([0.1, 0.3]), "view": "A4C", "ed_frame": 1}
+    case = read_tracking_case(write(tmp_path, **waves))
+    # Before the first wave the beat is as long as the one after it.
+    assert case.phase == pytest.approx([0.5, 0, 0.5, 0], abs=1e-9)
+    assert (case.clip.view, case.ed_frame) == ("A4C", 1)
+    one = read_tracking_case(write(tmp_path, times_s=np.arange(4) / 10, r_wave_times_s=np.array([0.2])))
+    assert one.phase == pytest.approx([0.5, 0.75, 0, 0.25])
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
@@ -64,6 +75,8 @@ def test_optional_fields_may_be_absent_and_spacing_may_differ_by_axis(tmp_path):
         ({"tracks_xy": np.full((3, 4, 2), np.nan)}, "NaN or infinite"),
         ({"frames": np.zeros((4, 20, 30))}, "uint8"),
         ({"spacing_mm": -1.0}, "positive"),
+        ({"ed_frame": 4}, "ed_frame is 4"),
+        ({"view": "sideways"}, "sideways"),
         ({"spacing_mm": np.ones(3)}, "a.npz"),
         ({"wall_s": np.zeros(5)}, "a.npz"),
         ({"visibility": np.ones((2, 2), bool)}, "visibility has shape"),

@@ -103,11 +103,30 @@ def test_a_report_of_a_constant_error():
     assert row["gls_error"] == pytest.approx(0, abs=1e-5)
     assert row["occlusion_accuracy"] == 1
     assert row["calibration_error"] == pytest.approx(0.75)
+    assert row["survival"] == 1
+    # The error comes at once after the query and stays: one second difference of 3 px, one of 0.
+    assert row["jitter"] == pytest.approx(math.sqrt((9 + 0) / 2), rel=1e-5)
+    # It points to the right, the motion down.
+    assert row["signed_error_px"] == pytest.approx(0, abs=1e-5)
     assert report.summary["clips"] == 2
     assert report.summary["median_error_px"] == pytest.approx(3)
     assert report.to_table()[-1]["clip"] == "mean"
     assert report.to_table()[-1]["points"] == 12
     json.dumps(report.as_dict(), allow_nan=False)
+
+
+def test_strain_refers_to_the_end_diastole_that_a_case_names():
+    xy = np.zeros((2, 3, 2))
+    xy[1, :, 0] = [100, 80, 60]
+    wall = {"wall_s": np.array([0.0, 1.0]), "wall_w": np.full(2, 0.5)}
+    found = case_of(xy, **wall)
+    tracker = Scripted(found)
+    tracker.track = lambda clip, queries, progress=None: Tracks(
+        np.array([[[0, 0]] * 3, [[100, 0], [80, 0], [64, 0]]]), np.ones((2, 3), bool), np.ones((2, 3)), queries
+    )
+    assert evaluate_tracking(tracker, [found]).rows[0]["gls_error"] == pytest.approx(100 * 4 / 100)
+    late = case_of(xy, ed_frame=1, **wall)
+    assert evaluate_tracking(tracker, [late]).rows[0]["gls_error"] == pytest.approx(100 * 4 / 80)
 
 
 def test_the_line_of_the_wall_goes_in_order_of_its_arc():

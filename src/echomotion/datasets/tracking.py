@@ -2,7 +2,8 @@
 
 Fields of each ``.npz``: ``frames`` uint8 (T, H, W); ``tracks_xy`` float (N, T, 2), true positions ``(x, y)`` in
 native pixels; optional ``visibility`` bool (N, T), ``wall_s`` and ``wall_w`` float (N,), ``spacing_mm`` (a number,
-or row and column), ``times_s`` float (T,), ``t_es`` (end-systole as a fraction of the beat).
+or row and column), ``times_s`` float (T,), ``t_es`` (end-systole as a fraction of the beat), ``r_wave_times_s`` float
+(B,) on the clock of ``times_s``, ``view``, ``ed_frame`` (the end-diastole to which strain refers).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 import scipy.io
 from numpy.typing import NDArray
 
-from echomotion.core import Clip, DataError, DatasetError, Source
+from echomotion.core import Clip, DataError, DatasetError, Source, View
 from echomotion.core.arrays import frozen_array
 from echomotion.core.clip import set_field
 
@@ -43,6 +44,8 @@ class TrackingCase:
         1 epicardium).
     es_fraction : float or None
         End-systole as a fraction of the beat.
+    ed_frame : int or None
+        The frame to which strain refers; without it that on which the line is asked for.
     """
 
     name: str
@@ -52,6 +55,7 @@ class TrackingCase:
     wall_s: NDArray[np.float64] | None = None
     wall_w: NDArray[np.float64] | None = None
     es_fraction: float | None = None
+    ed_frame: int | None = None
 
     def __post_init__(self) -> None:
         xy = frozen_array(self.xy, "tracks_xy", shape=(None, self.clip.n_frames, 2), dtype=np.float64, finite=False)
@@ -66,12 +70,29 @@ class TrackingCase:
             value = getattr(self, field)
             if value is not None:
                 set_field(self, field, frozen_array(value, field, shape=(len(xy),), dtype=np.float64))
+        if self.ed_frame is not None and not 0 <= self.ed_frame < self.clip.n_frames:
+            raise DataError(f"ed_frame is {self.ed_frame}; the clip has frames 0 to {self.clip.n_frames - 1}")
 
     @property
     def queries(self) -> NDArray[np.float64]:
         """One query ``(t, x, y)`` per point, (N, 3): the first frame on which it can be seen."""
         first = self.visible.argmax(axis=1)
         return np.column_stack([first, self.xy[np.arange(len(first)), first]])
+
+    @property
+    def phase(self) -> NDArray[np.float64]:
+        """Phase of the beat on every frame, (T,), 0 at end-diastole and under 1.
+
+        From R waves where the clip has at least two, beyond them with the length of the nearest beat; with one R wave
+        or none the clip is taken for one beat, which starts at that wave or with the clip.
+        """
+        times, waves = self.clip.times_s, self.clip.r_wave_times_s
+        if waves is None or len(waves) < 2:
+            start = times[0] if waves is None or not len(waves) else waves[0]
+            whole = times[-1] - times[0] + (self.clip.frame_interval_s if len(times) > 1 else 1.0)
+            return np.mod((times - start) / whole, 1.0)
+        beat = np.clip(np.searchsorted(waves, times, side="right") - 1, 0, len(waves) - 2)
+        return np.mod((times - waves[beat]) / np.diff(waves)[beat], 1.0)
 
     def line(self, depth: float = 0.5) -> NDArray[np.int64]:
         """Indices of the points at one depth of the wall, in order along it; empty where the wall is not known."""
@@ -121,10 +142,13 @@ def _case(file: Path, fields: dict[str, Any]) -> TrackingCase:
     frames = fields["frames"]
     times, origin = (fields["times_s"], "file") if "times_s" in fields else _nominal_times(len(frames))
     spacing = fields.get("spacing_mm")
+    waves, view, ed = fields.get("r_wave_times_s"), fields.get("view"), fields.get("ed_frame")
     clip = Clip(
         frames,
         times,
         None if spacing is None else tuple(np.broadcast_to(spacing, 2).astype(float)),
+        View.UNKNOWN if view is None else View(str(view)),
+        waves if waves is not None and len(waves) else None,
         source=Source(file.name, "npz", spacing_origin="none" if spacing is None else "file", times_origin=origin),
     )
     xy = np.asarray(fields["tracks_xy"])
@@ -143,6 +167,7 @@ def _case(file: Path, fields: dict[str, Any]) -> TrackingCase:
         per_point("wall_s"),
         per_point("wall_w"),
         None if es is None else float(es),
+        None if ed is None else int(ed),
     )
 
 

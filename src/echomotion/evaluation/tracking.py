@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from echomotion.core import DataError, Tracks
 from echomotion.datasets.tracking import TrackingCase
+from echomotion.evaluation import metrics_motion
 from echomotion.evaluation import metrics_tracking as metrics
 from echomotion.models.base import Progress, Tracker
 from echomotion.models.registry import create_tracker
@@ -38,8 +39,8 @@ class TrackingReport:
     tracker, query_mode : str
     rows : list of dict
         One per clip: ``clip, points, frames, average_jaccard, share_within, within_1_px`` to ``within_16_px,
-        occlusion_accuracy, median_error_px, median_error_mm, gls_error, calibration_error, seconds``. NaN where
-        a clip lacks what a figure needs.
+        occlusion_accuracy, median_error_px, median_error_mm, gls_error, calibration_error, survival, jitter,
+        signed_error_px, seconds``; jitter is in px. NaN where a clip lacks what a figure needs.
     """
 
     tracker: str
@@ -128,15 +129,17 @@ def score(tracks: Tracks, case: TrackingCase, point: NDArray[np.int64], query_mo
     query_mode : {"first", "strided"}
     """
     true, visible = case.xy[point], case.visible[point]
-    step = np.arange(case.clip.n_frames)[None] - tracks.queries[:, :1]
+    step = np.arange(case.clip.n_frames)[None] - tracks.queries[:, :1].astype(np.int64)
     evaluated = step > 0 if query_mode == "first" else step != 0
     errors = metrics.errors_px(tracks.xy, true, case.clip.shape)
     within = metrics.shares_within(errors, visible, evaluated)
     seen = visible & evaluated
+    vectors = metrics_motion.vectors_px(tracks.xy, true, case.clip.shape)
+    motion = metrics_motion.vectors_px(true, tracks.queries[:, None, 1:], case.clip.shape)
     spacing = case.clip.spacing_mm
     gls, line = math.nan, case.line()
     if query_mode == "first" and len(line) > 1 and visible[line].all():
-        ed_frame = int(tracks.queries[line, 0].min())
+        ed_frame = int(tracks.queries[line, 0].min()) if case.ed_frame is None else case.ed_frame
         gls = metrics.gls_error(tracks.xy[line], true[line], ed_frame, spacing)
     return {
         "clip": case.name,
@@ -152,6 +155,9 @@ def score(tracks: Tracks, case: TrackingCase, point: NDArray[np.int64], query_mo
         else metrics.median_error(metrics.errors_mm(tracks.xy, true, spacing), visible, evaluated),
         "gls_error": gls,
         "calibration_error": metrics.calibration_error(tracks.confidence[seen], errors[seen] < CONFIDENT_PX),
+        "survival": metrics_motion.survival(errors, visible, step, evaluated),
+        "jitter": metrics_motion.jitter(vectors, visible & (evaluated | (step == 0))),
+        "signed_error_px": metrics_motion.signed_error(vectors, motion, seen),
     }
 
 
