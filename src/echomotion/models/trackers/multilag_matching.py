@@ -8,7 +8,7 @@ moves smoothly; displacements over lags of 1 to 24 frames and from the query fra
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from echomotion.models.base import Tracker
 from echomotion.models.registry import register
 from echomotion.models.trackers.follower_tracker import FollowerTracker
 from echomotion.models.trackers.multilag import Estimate, Reader, Stage, read_peaks, refine, work
-from echomotion.models.trackers.neighbours import local_affine
+from echomotion.models.trackers.neighbours import local_affine, spread_out
 from echomotion.models.trackers.reconcile import Beliefs
 from echomotion.models.trackers.stepwise import REFERENCE_HEIGHT, Calibration, Frame, likeness
 from echomotion.models.trackers.windows import Asked, Found
@@ -70,6 +70,10 @@ class MultilagMatchingConfig:
         Standard deviation of the strain by which the estimate before a pass may be wrong.
     freedom : float
         Degrees of freedom of Student's t, by which pairs that disagree lose weight.
+    node_px : float
+        Points nearer than this to a measured one go with the affine motion of the measured ones round them.
+    most_nodes : int
+        Points that are measured at most; of more, the rest goes with these.
     window : int
         Frames that are looked at together; half of them are shared with the window before.
     max_height : int
@@ -78,7 +82,7 @@ class MultilagMatchingConfig:
         Confidence from which on a point counts as visible.
     """
 
-    template_px: int = 21
+    template_px: int = 25
     reach_px: tuple[int, ...] = (8, 5, 2, 2)
     shrink: tuple[int, ...] = (2, 2, 1, 1)
     neighbour_px: tuple[float, ...] = (12.0, 8.0, 6.0, 3.0)
@@ -94,6 +98,8 @@ class MultilagMatchingConfig:
     misfit_px: tuple[float, ...] = (1.5, 1.0, 1.0, 1.0)
     slope: float = 0.05
     freedom: float = 1.5
+    node_px: float = 4.0
+    most_nodes: int = 192
     window: int = 64
     max_height: int = 256
     min_visible: float = 0.05
@@ -115,8 +121,11 @@ class MultilagMatchingConfig:
                 "multilag_matching needs neighbour_px, misfit_px, gradient_px, smooth_px, tissue_px, velocity_px, "
                 "acceleration_px, slope and freedom above 0"
             )
-        if self.smooth_frames < 0 or self.window < 2:
-            raise ModelError("multilag_matching needs smooth_frames not below 0 and a window of 2 frames or more")
+        if min(self.smooth_frames, self.node_px) < 0 or self.window < 2 or self.most_nodes < 1:
+            raise ModelError(
+                "multilag_matching needs smooth_frames and node_px not below 0, a window of 2 frames or more and "
+                "most_nodes of 1 or more"
+            )
         if not self.lags or not self.short_lags or min(*self.lags, *self.short_lags) < 1:
             raise ModelError("multilag_matching needs short_lags and lags of 1 frame or more")
         if self.max_height < 16 or not 0 <= self.min_visible <= 1:
@@ -183,10 +192,29 @@ class MultilagFollower:
 
     def work(self, n_points: int, n_frames: int) -> int:
         """Calls of `tell` in one window."""
-        return work(self.config.stages, n_points, n_frames)
+        return work(self.config.stages, min(n_points, self.config.most_nodes), n_frames)
 
     def follow(self, frames: Sequence[Frame], asked: Asked, tell: Callable[[], None]) -> Found:
         """Find N points on all T frames."""
+        config = self.config
+        nodes, widest = spread_out(asked.origin, asked.start, config.node_px, config.most_nodes)
+        some = replace(
+            asked, start=asked.start[nodes], origin=asked.origin[nodes], xy=asked.xy[nodes], known=asked.known[nodes]
+        )
+        moved, deviation = self._measure(frames, some, tell)
+        everyone = (asked.start, asked.origin)
+        width = max(config.smooth_px, widest)
+        _, even = local_affine(moved, some.start, some.origin, width, _EXACT, everyone)
+        xy = np.where(asked.known[..., None], asked.xy, even)
+        apart = np.linalg.norm(asked.origin[:, None] - some.origin, axis=-1)
+        nearest = np.where(asked.start[:, None] == some.start, apart, np.inf).argmin(axis=1)
+        confidence, visible = self.judge(frames, xy, deviation[nearest], asked)
+        return Found(xy, visible, confidence)
+
+    def _measure(
+        self, frames: Sequence[Frame], asked: Asked, tell: Callable[[], None]
+    ) -> tuple[FloatArray, FloatArray]:
+        """Trajectories and their standard deviations, in px of the grid."""
         xy, deviation = asked.xy, np.zeros(asked.known.shape)
         sizes = {shrink: self._smaller(frames, asked, shrink) for shrink in set(self.config.shrink)}
         for shrink, stage, read in zip(self.config.shrink, self.config.stages, self.readers, strict=True):
@@ -194,10 +222,7 @@ class MultilagFollower:
             estimate = Estimate(down.to_grid(xy), asked.known, asked.start, down.to_grid(asked.origin))
             found, deviation = refine(small, queries, estimate, stage, read, tell)
             xy, deviation = down.to_native(found), deviation * shrink
-        _, even = local_affine(xy, asked.start, asked.origin, self.config.smooth_px, _EXACT)
-        xy = np.where(asked.known[..., None], asked.xy, even)
-        confidence, visible = self.judge(frames, xy, deviation, asked)
-        return Found(xy, visible, confidence)
+        return xy, deviation
 
     def _smaller(
         self, frames: Sequence[Frame], asked: Asked, shrink: int

@@ -27,7 +27,12 @@ def neighbour_weights(xy: NDArray[np.floating], sigma: float) -> sparse.csr_arra
 
 
 def local_affine(
-    xy: FloatArray, start: NDArray[np.int64], origin: FloatArray, sigma: float, ridge: float
+    xy: FloatArray,
+    start: NDArray[np.int64],
+    origin: FloatArray,
+    sigma: float,
+    ridge: float,
+    at: tuple[NDArray[np.int64], FloatArray] | None = None,
 ) -> tuple[FloatArray, FloatArray]:
     """The affine motion that fits each point's neighbourhood best, by weighted least squares.
 
@@ -47,23 +52,66 @@ def local_affine(
     ridge : float
         Spread of the neighbours, in parts of `sigma` squared, that weighs as much as no deformation does: it calms
         gradients and lessens them.
+    at : (int (K,), float (K, 2)), optional
+        Query frames and places of other points whose motion is asked for; that of the N points themselves without.
 
     Returns
     -------
-    gradient : float (N, T, 2, 2)
+    gradient : float (K, T, 2, 2)
         Deformation gradient from the point's query frame; 1 there.
-    expected : float (N, T, 2)
+    expected : float (K, T, 2)
         Where the neighbourhood, the point included, sees the point; not exactly its position on the query frame.
     """
-    gradient, expected = np.empty((*xy.shape, 2)), np.empty(xy.shape)
-    for frame in np.unique(start):
-        rows = np.flatnonzero(start == frame)
+    asked, places = (start, origin) if at is None else at
+    shape = (len(asked), *xy.shape[1:])
+    gradient, expected = np.empty((*shape, 2)), np.empty(shape)
+    for frame in np.unique(asked):
+        rows, same = np.flatnonzero(asked == frame), start == frame
         inside = 0 <= frame < xy.shape[1]
-        near, before = (xy, xy[:, frame]) if inside else (xy[rows], origin[rows])
+        near, before = (xy, xy[:, frame]) if inside else (xy[same], origin[same])
         for first in range(0, len(rows), _CHUNK):
             part = rows[first : first + _CHUNK]
-            gradient[part], expected[part] = _affine_of(near, before, origin[part], sigma, ridge)
+            gradient[part], expected[part] = _affine_of(near, before, places[part], sigma, ridge)
     return gradient, expected
+
+
+def spread_out(
+    origin: FloatArray, start: NDArray[np.int64], spacing: float, most: int
+) -> tuple[NDArray[np.int64], float]:
+    """Points that stand for all: as far from each other as can be, of every query frame its share.
+
+    Parameters
+    ----------
+    origin : float (N, 2)
+    start : int (N,)
+        Query frames.
+    spacing : float
+        Points nearer than this to a chosen one are not chosen.
+    most : int
+        How many may be chosen, but one of every query frame at least.
+
+    Returns
+    -------
+    chosen : int (M,)
+        In rising order.
+    widest : float
+        The largest distance of any point from the nearest chosen one with the same query frame.
+    """
+    chosen: list[int] = []
+    widest = 0.0
+    for frame in np.unique(start):
+        rows = np.flatnonzero(start == frame)
+        places, quota = origin[rows], max(1, most * len(rows) // len(start))
+        distance = np.full(len(rows), np.inf)
+        at = int(np.argmin(np.linalg.norm(places - places.mean(axis=0), axis=1)))
+        for _ in range(min(quota, len(rows))):
+            chosen.append(int(rows[at]))
+            distance = np.minimum(distance, np.linalg.norm(places - places[at], axis=1))
+            at = int(distance.argmax())
+            if distance[at] < spacing:
+                break
+        widest = max(widest, float(distance.max()))
+    return np.sort(np.array(chosen, dtype=np.int64)), widest
 
 
 def _affine_of(
