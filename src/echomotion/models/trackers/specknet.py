@@ -1,0 +1,247 @@
+"""SpeckNet: a light tracker that finds each point on each frame by itself, from correlation volumes at three scales.
+
+After the description of SpeckNet in Azad et al. 2025 (arXiv 2507.10127): "lightweight network leveraging multi-scale
+cost volumes from spatial context alone". All else is ours. What is correlated are squares around the query, not single
+feature vectors: of grey levels, and of a few learned channels. They are looked for over the whole neighbourhood at a
+quarter of the resolution, then around the estimate so far at half of it, then at full resolution. A small
+2-D network reads the volumes of a scale and adds to the plain correlation; at first it adds nothing, so that the
+untrained network is conventional block matching from coarse to fine.
+
+Volumes know displacements, not places, and the network sees no direction except through them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from echomotion.models.layers.correlation import on_map
+from echomotion.models.layers.encoder import padded
+from echomotion.models.layers.template_matching import Field, Square, compare, crop, peak
+from echomotion.models.trackers.network import Descriptors, Features, PointNetwork, PointOutput, Volume
+
+# Contrast beneath which a square resembles nothing: one grey level, and as much for learned channels.
+_FLOOR = 1 / 255
+
+
+@dataclass(frozen=True)
+class SpeckNetConfig:
+    """Architecture of SpeckNet; each tuple has one entry a scale, coarse to fine.
+
+    Attributes
+    ----------
+    scales : tuple of int
+        Grid px per map px; powers of 2.
+    reach : tuple of int
+        How far around the estimate is looked, in px of the map.
+    squares : tuple of tuple of int
+        Sides of the squares of grey levels; the last one is what the untrained network goes by.
+    parts : tuple of (int, int)
+        Side of the squares around the point, and how far their centres lie from it; a distance of 0 leaves them out.
+        Each is compared at its own displacement, so that a neighbourhood may deform.
+    channels : tuple of int
+        Learned channels; 0 leaves them out.
+    learned_side : tuple of int
+        Side of the square of learned channels.
+    hidden : int
+        Channels of the networks that read the volumes.
+    gain : float
+        By which correlations are multiplied before a softmax, at first.
+    """
+
+    scales: tuple[int, ...] = (4, 2, 1)
+    reach: tuple[int, ...] = (6, 4, 3)
+    squares: tuple[tuple[int, ...], ...] = ((5, 9, 13), (9, 15, 21), (11, 21, 31))
+    parts: tuple[tuple[int, int], ...] = ((5, 5), (9, 9), (0, 0))
+    channels: tuple[int, ...] = (8, 6, 0)
+    learned_side: tuple[int, ...] = (5, 7, 0)
+    hidden: int = 24
+    gain: float = 30.0
+
+
+class SpeckNetNetwork(PointNetwork):
+    """Spatial tracker: every point on every frame is found on its own.
+
+    Features: one map (F, 1 + C, h, w) a scale, grey levels first. Descriptors: one square (N, 1 + C, k, k) a scale, and
+    the query positions (N, 2).
+
+    Gradients end at the estimate that a scale starts from: a loss has to weigh `PointOutput.steps` or `volumes` for
+    all scales to learn.
+    """
+
+    window = 1
+
+    def __init__(self, config: SpeckNetConfig | None = None) -> None:
+        super().__init__()
+        self.config = config = config or SpeckNetConfig()
+        self.encoder = _Encoder(config)
+        self.readers = nn.ModuleList(_Reader(config, level) for level in range(len(config.scales)))
+        self.judge = nn.Sequential(
+            nn.Linear(len(config.scales) * (config.hidden + _FACTS), 64), nn.ReLU(), nn.Linear(64, 2)
+        )
+
+    def encode(self, frames: Tensor) -> Features:
+        """See :class:`PointNetwork`."""
+        return self.encoder(frames)
+
+    def describe(self, features: Features, frame: Tensor, xy: Tensor) -> Descriptors:
+        """See :class:`PointNetwork`."""
+        squares = [
+            crop(maps, frame, _pixel(xy, scale), reader.extent)
+            for maps, scale, reader in zip(features, self.config.scales, self.readers, strict=True)
+        ]
+        return *squares, xy
+
+    def follow(self, features: Features, descriptors: Descriptors, start: Tensor) -> PointOutput:
+        """See :class:`PointNetwork`; the start is not used."""
+        *squares, query = descriptors
+        n, t = start.shape[:2]
+        flow = torch.zeros_like(start)
+        frame = torch.arange(t, device=start.device).expand(n, -1)
+        steps, volumes, facts = [], [], []
+        above: Volume | None = None
+        for scale, maps, square, reader in zip(self.config.scales, features, squares, self.readers, strict=True):
+            # Both squares stand at whole pixels, and so does the displacement that the map is centred on.
+            middle = (flow.detach() / scale).round()
+            place = _pixel(query, scale)[:, None] + middle.long()
+            regions = crop(maps, frame, place, reader.extent + reader.reach)
+            scores, offset, fact = reader(square, regions, middle * scale, above)
+            flow = (middle + offset) * scale
+            steps.append(query[:, None] + flow)
+            facts.append(fact)
+            above = Volume(scores, query[:, None] + middle * scale, float(scale))
+            volumes.append(above)
+            above = Volume(scores.detach(), middle * scale, float(scale))
+        visible, confident = self.judge(torch.cat(facts, dim=-1)).unbind(dim=-1)
+        return PointOutput(steps[-1], visible, confident, tuple(steps[:-1]), volumes=tuple(volumes))
+
+
+# What the judge is told of each scale beside the hidden channels.
+_FACTS = 3
+
+
+class _Reader(nn.Module):
+    """Compares squares at one scale and finds the displacement."""
+
+    def __init__(self, config: SpeckNetConfig, level: int) -> None:
+        super().__init__()
+        self.reach = config.reach[level]
+        self.scale = config.scales[level]
+        self.grey = [Square(side) for side in config.squares[level]]
+        self.learned = [Square(config.learned_side[level])] if config.channels[level] else []
+        side, far = config.parts[level]
+        ring = [(x, y) for y in (-far, 0, far) for x in (-far, 0, far) if x or y] if far else []
+        self.parts = [Square(side, x, y) for x, y in ring]
+        self.extent = max(square.extent for square in (*self.grey, *self.learned, *self.parts))
+        hidden = config.hidden
+        # Volumes, that of the scale above, and the length of the displacement.
+        before = len(self.grey) + len(self.parts) + len(self.learned) + 2
+        self.body = nn.Sequential(
+            nn.Conv2d(before, hidden, 3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(hidden, hidden, 3, padding=2, dilation=2),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(hidden, hidden, 3, padding=1),
+            nn.ReLU(inplace=True),
+        )
+        self.score = nn.Conv2d(hidden, 1, 1)
+        nn.init.zeros_(self.score.weight)
+        nn.init.zeros_(self.score.bias)
+        self.gain = nn.Parameter(torch.tensor(math.log(config.gain)))
+
+    def forward(
+        self, square: Tensor, regions: Tensor, middle: Tensor, above: Volume | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Scores (N, T, d, d), displacement from the middle (N, T, 2) in map px, facts (N, T, hidden + 3).
+
+        Parameters
+        ----------
+        square : float (N, 1 + C, k, k)
+        regions : float (N, T, 1 + C, s, s)
+        middle : float (N, T, 2)
+            Displacement in grid px on which the map is centred.
+        above : Volume or None
+            Of the scale above, its place as a displacement.
+        """
+        n, t = regions.shape[:2]
+        side = 2 * self.reach + 1
+        field = Field.of(regions[:, :, :1])
+        maps = [compare(s, square[:, :1], field, self.reach, _FLOOR) for s in (*self.parts, *self.grey)]
+        plain = maps[-1]
+        if self.learned:
+            far = self.learned[0].extent + self.reach
+            cut = slice(regions.shape[-1] // 2 - far, regions.shape[-1] // 2 + far + 1)
+            field = Field.of(regions[:, :, 1:, cut, cut])
+            maps.append(compare(self.learned[0], square[:, 1:], field, self.reach, _FLOOR))
+        steps = torch.arange(-self.reach, self.reach + 1, dtype=square.dtype, device=square.device)
+        steps = torch.stack(torch.meshgrid(steps, steps, indexing="xy"), dim=-1)
+        flow = middle[..., None, None, :] + steps * self.scale
+        maps.append(torch.zeros_like(plain) if above is None else _read(above, flow))
+        maps.append(torch.linalg.vector_norm(flow, dim=-1) / 24)
+        hidden = self.body(torch.stack(maps, dim=2).flatten(0, 1))
+        scores = plain * self.gain.exp() + self.score(hidden).view(n, t, side, side)
+        offset, weight = peak(scores, torch.ones_like(self.gain))
+        seen = (hidden.view(n, t, -1, side, side) * weight.detach()[:, :, None]).sum(dim=(-2, -1))
+        alike = (plain * weight.detach()).sum(dim=(-2, -1))
+        other = scores.masked_fill(weight > 0, -torch.inf).flatten(-2)
+        lead = scores.flatten(-2).logsumexp(-1) - other.logsumexp(-1)
+        edge = offset.detach().abs().amax(-1) / self.reach
+        return scores, offset, torch.cat([seen, torch.stack([alike, lead.detach() / 8, edge], dim=-1)], dim=-1)
+
+
+class _Encoder(nn.Module):
+    """Grey levels, and learned channels from half the resolution on."""
+
+    def __init__(self, config: SpeckNetConfig) -> None:
+        super().__init__()
+        self.scales = config.scales
+        self.depths = tuple(int(math.log2(scale)) - 1 for scale in config.scales)
+        widths = (1, 12, 24, 32)
+        self.stages = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(before, after, 4, 2, padding=1),
+                nn.ReLU(inplace=True),
+                nn.Conv2d(after, after, 3, padding=1),
+                nn.ReLU(inplace=True),
+            )
+            for before, after in zip(widths[:-1], widths[1 : max(self.depths) + 2], strict=False)
+        )
+        self.project = nn.ModuleList(
+            nn.Conv2d(widths[depth + 1], channels, 1) if channels else nn.Identity()
+            for depth, channels in zip(self.depths, config.channels, strict=True)
+        )
+
+    def forward(self, frames: Tensor) -> Features:
+        """Frames (F, 1, H, W) to one map (F, 1 + C, h, w) a scale."""
+        x = frames = padded(frames, max(self.scales))
+        maps = []
+        for stage in self.stages:
+            x = stage(x)
+            maps.append(x)
+        out = []
+        for scale, depth, project in zip(self.scales, self.depths, self.project, strict=True):
+            grey = functional.avg_pool2d(frames, scale) if scale > 1 else frames
+            learned = [] if isinstance(project, nn.Identity) else [project(maps[depth])]
+            out.append(torch.cat([grey, *learned], dim=1))
+        return tuple(out)
+
+
+def _pixel(xy: Tensor, scale: int) -> Tensor:
+    return on_map(xy, scale).round().long()
+
+
+def _read(volume: Volume, flow: Tensor) -> Tensor:
+    """Scores of a volume at displacements (N, T, d, d, 2), between its places by bilinear interpolation."""
+    n, t, side = volume.scores.shape[:3]
+    place = (flow - volume.xy[..., None, None, :]) / volume.stride
+    grid = (place / (side // 2)).flatten(0, 1)
+    read = functional.grid_sample(
+        volume.scores.reshape(n * t, 1, side, side), grid, padding_mode="border", align_corners=True
+    )
+    # A softmax over the volume would leave no more than differences.
+    top = volume.scores.flatten(-2).amax(dim=-1)[..., None, None]
+    return (read.view(n, t, *grid.shape[1:3]) - top) / 8
