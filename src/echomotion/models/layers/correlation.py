@@ -7,7 +7,6 @@ Everything here uses it, and only it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -115,9 +114,9 @@ def whole_maps(
     Returns
     -------
     float (N, T, size * size)
-        Dot products over the root of C.
+        Dot products; cosines where features have length 1.
     """
-    frames, channels = maps[0].shape[:2]
+    frames = len(maps[0])
     beyond = "border" if centre is None else "zeros"
     about = descriptors.new_full((len(descriptors), frames, 2), 0.5) if centre is None else centre
     # Levels of odd maps reach a little beyond the frame.
@@ -127,7 +126,7 @@ def whole_maps(
     def some(vectors: Tensor, about: Tensor) -> Tensor:
         total = vectors.new_zeros(len(vectors), frames, size, size)
         for level, extent in zip(maps, extents, strict=True):
-            volume = torch.einsum("nc,tchw->nthw", vectors, level) / math.sqrt(channels)
+            volume = torch.einsum("nc,tchw->nthw", vectors, level)
             total = total + _field(volume, about, size, extent, beyond)
         return total.flatten(-2) / len(maps)
 
@@ -162,7 +161,7 @@ def local_windows(templates: Tensor, table: FeatureTable, xy: Tensor, radius: in
     Returns
     -------
     float (N, T, S, L * k * k)
-        Dot products over the root of C; zero beyond the frame.
+        Dot products, cosines where features have length 1; zero beyond the frame.
 
     Notes
     -----
@@ -195,7 +194,7 @@ def _windows(templates: Tensor, table: FeatureTable, xy: Tensor, radius: int) ->
     part = torch.stack(parts, dim=2)[..., None, None, None, :]
     levels = len(table.sizes)
     rows = table.rows.index_select(0, index.flatten()).view(n * t, levels * side * side, channels)
-    scores = torch.bmm(rows, templates.reshape(n * t, s, channels).transpose(1, 2)) / math.sqrt(channels)
+    scores = torch.bmm(rows, templates.reshape(n * t, s, channels).transpose(1, 2))
     scores = scores.view(n, t, levels, side * side, s) * inside[..., None]
     scores = scores.transpose(-1, -2).reshape(n, t, levels, s, side, side)
     px, py = part[..., 0], part[..., 1]

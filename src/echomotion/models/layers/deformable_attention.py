@@ -83,7 +83,8 @@ class KeyAwareDeformableAttention(nn.Module):
     Notes
     -----
     Ours: the places of one head surround its reference (in Deformable DETR each head looks one way), so that a head's
-    weights are a small correlation map at once; each head's likenesses pass through the same disentangler.
+    weights are a small correlation map at once; queries and keys are projected alike at first, so that likeness means
+    something from the start; all heads share the disentangler.
     """
 
     def __init__(self, dim: int, heads: int, levels: int, points: int) -> None:
@@ -93,6 +94,10 @@ class KeyAwareDeformableAttention(nn.Module):
         self.query = nn.Linear(dim, dim)
         # Keys and values of a map in one go.
         self.key_value = nn.Conv2d(dim, 2 * dim, 1)
+        with torch.no_grad():
+            own = self.query.weight.view(heads, -1, dim)
+            own.copy_(self.key_value.weight.view(heads, -1, dim)[:, : dim // heads])
+            self.query.bias.zero_()
         self.offset = _offset_layer(dim, heads, levels, points, around=True)
         last = nn.Linear(2 * places, places)
         nn.init.normal_(last.weight, std=1e-2)

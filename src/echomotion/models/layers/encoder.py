@@ -124,7 +124,10 @@ class Fusion(nn.Module):
 
     EchoTracker resizes and concatenates all scales before a convolution. A 1 x 1 convolution of that concatenation is
     the sum of the scales' own 1 x 1 convolutions, and these commute with resizing: the same, for a fraction of the
-    work. A residual 3 x 3 convolution follows.
+    work. A 3 x 3 convolution follows.
+
+    Ours is that each channel's mean over the frame is taken out and features have length 1. A dot product is then a
+    cosine that tells places apart before anything is learned; without it, what all places share outweighs the rest.
     """
 
     def __init__(self, widths: Sequence[int], width: int, level: int, channels_per_group: int = 8) -> None:
@@ -141,8 +144,8 @@ class Fusion(nn.Module):
         for level, project in enumerate(self.project):
             if level != self.level:
                 x = x + _resized(project(maps[level]), size)
-        x = functional.relu(self.norm(x))
-        return x + self.mix(x)
+        x = self.mix(functional.relu(self.norm(x)))
+        return functional.normalize(x - x.mean(dim=(-1, -2), keepdim=True), dim=1)
 
 
 def padded(frames: Tensor, multiple: int) -> Tensor:

@@ -8,8 +8,8 @@ offsets, and lets each point see itself along the window.
 Ours are: the light encoder (another can be handed over; the paper has a ResNet-50 and two deformable encoder layers);
 normalisation before each part instead of after it; a likeness that compares contents alone, without the code of
 the position; a small correction of the position from the content after each layer, as detection transformers have,
-which `TAPTRConfig.correct` switches off; sampling places that surround the position at first; and the head for
-confidence.
+which `TAPTRConfig.correct` switches off; sampling places that surround the position at first, and contents that
+resemble the features they were read from; and the head for confidence.
 """
 
 from __future__ import annotations
@@ -105,9 +105,11 @@ class TAPTRNetwork(PointNetwork):
         self.mix = DeformableEncoder(
             config.dim, config.encoder_layers, config.levels, config.heads, hidden=config.hidden
         ) if config.encoder_layers else None  # fmt: skip
-        self.look = nn.Sequential(
-            nn.Linear(config.levels * config.dim, config.dim), nn.ReLU(), nn.Linear(config.dim, config.dim)
-        )
+        # At first the mean of the levels: a content lies where the maps' features lie, and resembles them.
+        self.look = nn.Linear(config.levels * config.dim, config.dim)
+        with torch.no_grad():
+            self.look.weight.copy_(torch.eye(config.dim).repeat(1, config.levels) / config.levels)
+            self.look.bias.zero_()
         self.place = nn.Linear(config.dim, config.dim)
         self.layers = nn.ModuleList(_DecoderLayer(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.dim)
