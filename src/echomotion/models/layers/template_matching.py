@@ -46,7 +46,7 @@ def crop(maps: Tensor, frame: Tensor, centre: Tensor, radius: int) -> Tensor:
     x = (centre[..., 0, None] + reach).clamp(0, width - 1)
     y = (centre[..., 1, None] + reach).clamp(0, height - 1)
     index = (frame[..., None, None] * height + y[..., :, None]) * width + x[..., None, :]
-    rows = maps.permute(0, 2, 3, 1).reshape(-1, channels)
+    rows = maps.permute(0, 2, 3, 1).flatten(0, 2)
     return rows.index_select(0, index.flatten()).view(*index.shape, channels).movedim(-1, -3)
 
 

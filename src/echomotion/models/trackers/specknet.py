@@ -13,6 +13,7 @@ Volumes know displacements, not places, and the network sees no direction except
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -59,15 +60,15 @@ class SpeckNetConfig:
     parts: tuple[tuple[int, int], ...] = ((5, 5), (9, 9), (0, 0))
     channels: tuple[int, ...] = (8, 6, 0)
     learned_side: tuple[int, ...] = (5, 7, 0)
-    hidden: int = 24
+    hidden: int = 16
     gain: float = 30.0
 
 
 class SpeckNetNetwork(PointNetwork):
     """Spatial tracker: every point on every frame is found on its own.
 
-    Features: one map (F, 1 + C, h, w) a scale, grey levels first. Descriptors: one square (N, 1 + C, k, k) a scale, and
-    the query positions (N, 2).
+    Features: grey levels (F, 1, h, w) and learned channels (F, C, h, w) of each scale in turn. Descriptors: squares of
+    them (N, 1, k, k) and (N, C, l, l), and the query positions (N, 2).
 
     Gradients end at the estimate that a scale starts from: a loss has to weigh `PointOutput.steps` or `volumes` for
     all scales to learn.
@@ -90,10 +91,11 @@ class SpeckNetNetwork(PointNetwork):
 
     def describe(self, features: Features, frame: Tensor, xy: Tensor) -> Descriptors:
         """See :class:`PointNetwork`."""
-        squares = [
-            crop(maps, frame, _pixel(xy, scale), reader.extent)
-            for maps, scale, reader in zip(features, self.config.scales, self.readers, strict=True)
-        ]
+        squares = []
+        for level, (scale, reader) in enumerate(zip(self.config.scales, self.readers, strict=True)):
+            place = _pixel(xy, scale)
+            squares.append(crop(features[2 * level], frame, place, reader.extent))
+            squares.append(crop(features[2 * level + 1], frame, place, reader.learned_extent))
         return *squares, xy
 
     def follow(self, features: Features, descriptors: Descriptors, start: Tensor) -> PointOutput:
@@ -104,12 +106,16 @@ class SpeckNetNetwork(PointNetwork):
         frame = torch.arange(t, device=start.device).expand(n, -1)
         steps, volumes, facts = [], [], []
         above: Volume | None = None
-        for scale, maps, square, reader in zip(self.config.scales, features, squares, self.readers, strict=True):
+        for level, (scale, reader) in enumerate(zip(self.config.scales, self.readers, strict=True)):
             # Both squares stand at whole pixels, and so does the displacement that the map is centred on.
             middle = (flow.detach() / scale).round()
             place = _pixel(query, scale)[:, None] + middle.long()
-            regions = crop(maps, frame, place, reader.extent + reader.reach)
-            scores, offset, fact = reader(square, regions, middle * scale, above)
+            pair = slice(2 * level, 2 * level + 2)
+            grey, learned = (
+                crop(maps, frame, place, extent + reader.reach)
+                for maps, extent in zip(features[pair], (reader.extent, reader.learned_extent), strict=True)
+            )
+            scores, offset, fact = reader(squares[pair], (grey, learned), middle * scale, above)
             flow = (middle + offset) * scale
             steps.append(query[:, None] + flow)
             facts.append(fact)
@@ -136,7 +142,8 @@ class _Reader(nn.Module):
         side, far = config.parts[level]
         ring = [(x, y) for y in (-far, 0, far) for x in (-far, 0, far) if x or y] if far else []
         self.parts = [Square(side, x, y) for x, y in ring]
-        self.extent = max(square.extent for square in (*self.grey, *self.learned, *self.parts))
+        self.extent = max(square.extent for square in (*self.grey, *self.parts))
+        self.learned_extent = max((square.extent for square in self.learned), default=0)
         hidden = config.hidden
         # Volumes, that of the scale above, and the length of the displacement.
         before = len(self.grey) + len(self.parts) + len(self.learned) + 2
@@ -154,30 +161,29 @@ class _Reader(nn.Module):
         self.gain = nn.Parameter(torch.tensor(math.log(config.gain)))
 
     def forward(
-        self, square: Tensor, regions: Tensor, middle: Tensor, above: Volume | None
+        self, squares: Sequence[Tensor], regions: Sequence[Tensor], middle: Tensor, above: Volume | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Scores (N, T, d, d), displacement from the middle (N, T, 2) in map px, facts (N, T, hidden + 3).
 
         Parameters
         ----------
-        square : float (N, 1 + C, k, k)
-        regions : float (N, T, 1 + C, s, s)
+        squares : float (N, 1, k, k) and (N, C, l, l)
+            Grey levels and learned channels around the query.
+        regions : float (N, T, 1, s, s) and (N, T, C, r, r)
+            Those around the middle.
         middle : float (N, T, 2)
             Displacement in grid px on which the map is centred.
         above : Volume or None
             Of the scale above, its place as a displacement.
         """
-        n, t = regions.shape[:2]
+        n, t = middle.shape[:2]
         side = 2 * self.reach + 1
-        field = Field.of(regions[:, :, :1])
-        maps = [compare(s, square[:, :1], field, self.reach, _FLOOR) for s in (*self.parts, *self.grey)]
+        field = Field.of(regions[0])
+        maps = [compare(s, squares[0], field, self.reach, _FLOOR) for s in (*self.parts, *self.grey)]
         plain = maps[-1]
-        if self.learned:
-            far = self.learned[0].extent + self.reach
-            cut = slice(regions.shape[-1] // 2 - far, regions.shape[-1] // 2 + far + 1)
-            field = Field.of(regions[:, :, 1:, cut, cut])
-            maps.append(compare(self.learned[0], square[:, 1:], field, self.reach, _FLOOR))
-        steps = torch.arange(-self.reach, self.reach + 1, dtype=square.dtype, device=square.device)
+        for square in self.learned:
+            maps.append(compare(square, squares[1], Field.of(regions[1]), self.reach, _FLOOR))
+        steps = torch.arange(-self.reach, self.reach + 1, dtype=middle.dtype, device=middle.device)
         steps = torch.stack(torch.meshgrid(steps, steps, indexing="xy"), dim=-1)
         flow = middle[..., None, None, :] + steps * self.scale
         maps.append(torch.zeros_like(plain) if above is None else _read(above, flow))
@@ -216,7 +222,7 @@ class _Encoder(nn.Module):
         )
 
     def forward(self, frames: Tensor) -> Features:
-        """Frames (F, 1, H, W) to one map (F, 1 + C, h, w) a scale."""
+        """Frames (F, 1, H, W) to grey levels and learned channels of each scale in turn."""
         x = frames = padded(frames, max(self.scales))
         maps = []
         for stage in self.stages:
@@ -225,8 +231,7 @@ class _Encoder(nn.Module):
         out = []
         for scale, depth, project in zip(self.scales, self.depths, self.project, strict=True):
             grey = functional.avg_pool2d(frames, scale) if scale > 1 else frames
-            learned = [] if isinstance(project, nn.Identity) else [project(maps[depth])]
-            out.append(torch.cat([grey, *learned], dim=1))
+            out += [grey, grey[:, :0] if isinstance(project, nn.Identity) else project(maps[depth])]
         return tuple(out)
 
 
