@@ -63,9 +63,7 @@ def noise(shape: tuple[int, ...], level: float, size: tuple[float, float], rng: 
     return np.stack([strength * _speckle(shape[1:], size, rng) for _ in range(shape[0])])
 
 
-def passing_pattern(
-    shape: tuple[int, ...], level: float, size: tuple[float, float], rng: np.random.Generator
-) -> Array:
+def passing_pattern(shape: tuple[int, ...], level: float, size: tuple[float, float], rng: np.random.Generator) -> Array:
     """A pattern that changes slowly (motion through the plane, side lobes)."""
     keep = np.float32(np.exp(-1 / rng.uniform(2, 20)))
     strength = np.float32(level * 10 ** rng.uniform(-1, 0.5))

@@ -94,12 +94,17 @@ class Cine:
     @classmethod
     def of(cls, sequence: StoredSequence) -> Cine:
         """From a stored sequence."""
-        times, beat = sequence.clip.times_s, sequence.phases.beats[0]
-        first = int(np.abs(times - beat.ed_s).argmin())
-        last = len(times) if beat.next_ed_s is None else int(np.abs(times - beat.next_ed_s).argmin())
+        times, first = sequence.clip.times_s, sequence.reference_frame
+        after = [b.next_ed_s for b in sequence.phases.beats if b.next_ed_s is not None and b.next_ed_s > times[first]]
+        last = int(np.abs(times - after[0]).argmin()) if after else len(times)
         tissue = np.array(sequence.point_tissue)
         return cls(
-            sequence.clip.frames, sequence.tracks.xy, sequence.tracks.visible, tissue, (first, last), str(sequence.clip.view)
+            sequence.clip.frames,
+            sequence.tracks.xy,
+            sequence.tracks.visible,
+            tissue,
+            (first, last),
+            str(sequence.clip.view),
         )
 
 

@@ -120,7 +120,7 @@ class PointTask:
         """Figures on fixed samples; see :func:`figures`."""
         network.eval()
         device = next(network.parameters()).device
-        errors, seen = [], []
+        errors = []
         for sample in self.selection:
             frames, xy, visible, query = (part.to(device) for part in tensors(sample))
             rows = torch.arange(len(xy), device=device)
@@ -185,9 +185,7 @@ def point_loss(output: PointOutput, xy: Tensor, visible: Tensor, query: Tensor, 
     judged = functional.binary_cross_entropy_with_logits(output.visible, visible.to(xy))
     sure = functional.binary_cross_entropy_with_logits(output.confident, near.to(xy), reduction="none")
     judged = judged + (sure * counted).sum() / number
-    return (
-        training.positions * position / sum(weights) + training.volumes * choice + training.judgement * judged
-    )
+    return training.positions * position / sum(weights) + training.volumes * choice + training.judgement * judged
 
 
 def volume_loss(volume: Volume, xy: Tensor, counted: Tensor) -> Tensor:

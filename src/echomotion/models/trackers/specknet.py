@@ -15,15 +15,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from echomotion.models.base import Tracker
 from echomotion.models.layers.correlation import on_map
 from echomotion.models.layers.encoder import padded
 from echomotion.models.layers.template_matching import Field, Square, compare, crop, peak
+from echomotion.models.registry import register
+from echomotion.models.trackers.learned import LearnedOptions, learned_tracker
 from echomotion.models.trackers.network import Descriptors, Features, PointNetwork, PointOutput, Volume
+from echomotion.models.weights import Weights
 
 # Contrast beneath which a square resembles nothing: one grey level, and as much for learned channels.
 _FLOOR = 1 / 255
@@ -80,7 +85,10 @@ class SpeckNetNetwork(PointNetwork):
         super().__init__()
         self.config = config = config or SpeckNetConfig()
         self.encoder = _Encoder(config)
-        self.readers = nn.ModuleList(_Reader(config, level) for level in range(len(config.scales)))
+        readers = [_Reader(config, level) for level in range(len(config.scales))]
+        self.readers = nn.ModuleList(readers)
+        # How far the squares of grey levels and of learned channels reach at each scale.
+        self.extents = [(reader.extent, reader.learned_extent) for reader in readers]
         self.judge = nn.Sequential(
             nn.Linear(len(config.scales) * (config.hidden + _FACTS), 64), nn.ReLU(), nn.Linear(64, 2)
         )
@@ -92,10 +100,10 @@ class SpeckNetNetwork(PointNetwork):
     def describe(self, features: Features, frame: Tensor, xy: Tensor) -> Descriptors:
         """See :class:`PointNetwork`."""
         squares = []
-        for level, (scale, reader) in enumerate(zip(self.config.scales, self.readers, strict=True)):
+        for level, (scale, extents) in enumerate(zip(self.config.scales, self.extents, strict=True)):
             place = _pixel(xy, scale)
-            squares.append(crop(features[2 * level], frame, place, reader.extent))
-            squares.append(crop(features[2 * level + 1], frame, place, reader.learned_extent))
+            pair = features[2 * level : 2 * level + 2]
+            squares += [crop(maps, frame, place, extent) for maps, extent in zip(pair, extents, strict=True)]
         return *squares, xy
 
     def follow(self, features: Features, descriptors: Descriptors, start: Tensor) -> PointOutput:
@@ -112,8 +120,8 @@ class SpeckNetNetwork(PointNetwork):
             place = _pixel(query, scale)[:, None] + middle.long()
             pair = slice(2 * level, 2 * level + 2)
             grey, learned = (
-                crop(maps, frame, place, extent + reader.reach)
-                for maps, extent in zip(features[pair], (reader.extent, reader.learned_extent), strict=True)
+                crop(maps, frame, place, extent + self.config.reach[level])
+                for maps, extent in zip(features[pair], self.extents[level], strict=True)
             )
             scores, offset, fact = reader(squares[pair], (grey, learned), middle * scale, above)
             flow = (middle + offset) * scale
@@ -156,8 +164,8 @@ class _Reader(nn.Module):
             nn.ReLU(inplace=True),
         )
         self.score = nn.Conv2d(hidden, 1, 1)
-        nn.init.zeros_(self.score.weight)
-        nn.init.zeros_(self.score.bias)
+        for parameter in self.score.parameters():
+            nn.init.zeros_(parameter)
         self.gain = nn.Parameter(torch.tensor(math.log(config.gain)))
 
     def forward(
@@ -206,7 +214,7 @@ class _Encoder(nn.Module):
         super().__init__()
         self.scales = config.scales
         self.depths = tuple(int(math.log2(scale)) - 1 for scale in config.scales)
-        widths = (1, 12, 24, 32)
+        widths = (1, 12, 24, 32)[: max(self.depths) + 2]
         self.stages = nn.ModuleList(
             nn.Sequential(
                 nn.Conv2d(before, after, 4, 2, padding=1),
@@ -214,7 +222,7 @@ class _Encoder(nn.Module):
                 nn.Conv2d(after, after, 3, padding=1),
                 nn.ReLU(inplace=True),
             )
-            for before, after in zip(widths[:-1], widths[1 : max(self.depths) + 2], strict=False)
+            for before, after in pairwise(widths)
         )
         self.project = nn.ModuleList(
             nn.Conv2d(widths[depth + 1], channels, 1) if channels else nn.Identity()
@@ -250,3 +258,9 @@ def _read(volume: Volume, flow: Tensor) -> Tensor:
     # A softmax over the volume would leave no more than differences.
     top = volume.scores.flatten(-2).amax(dim=-1)[..., None, None]
     return (read.view(n, t, *grid.shape[1:3]) - top) / 8
+
+
+@register("tracker", learned=True)
+def specknet(options: LearnedOptions, *, weights: Weights) -> Tracker:
+    """SpeckNet: each frame by itself, from correlation volumes at three scales."""
+    return learned_tracker("specknet", SpeckNetNetwork, SpeckNetConfig, options, weights)
