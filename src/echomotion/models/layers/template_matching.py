@@ -123,7 +123,7 @@ def _box_means(total: Tensor, square: Square, reach: int) -> Tensor:
     return (rows[..., left + side : left + side + count] - rows[..., left : left + count]) / side**2
 
 
-def peak(scores: Tensor, gain: Tensor, radius: int = 1) -> tuple[Tensor, Tensor]:
+def peak(scores: Tensor, radius: int = 1) -> tuple[Tensor, Tensor]:
     """Highest place of maps (N, T, d, d), between pixels by a softmax over its surroundings.
 
     Returns
@@ -139,7 +139,7 @@ def peak(scores: Tensor, gain: Tensor, radius: int = 1) -> tuple[Tensor, Tensor]
     near_x = (places - (best % side)[..., None]).abs() <= radius
     near_y = (places - (best // side)[..., None]).abs() <= radius
     near = near_y[..., :, None] & near_x[..., None, :]
-    weight = (scores * gain).masked_fill(~near, -torch.inf).flatten(-2).softmax(dim=-1).view(scores.shape)
+    weight = scores.masked_fill(~near, -torch.inf).flatten(-2).softmax(dim=-1).view(scores.shape)
     steps = (places - side // 2).to(scores)
     return torch.stack([(weight.sum(dim=-2) * steps).sum(-1), (weight.sum(dim=-1) * steps).sum(-1)], dim=-1), weight
 

@@ -3,19 +3,19 @@
 After the description of SpeckNet in Azad et al. 2025 (arXiv 2507.10127): "lightweight network leveraging multi-scale
 cost volumes from spatial context alone". All else is ours. What is correlated are squares around the query, not single
 feature vectors: of grey levels, and of a few learned channels. They are looked for over the whole neighbourhood at a
-quarter of the resolution, then around the estimate so far at half of it, then at full resolution. A small
-2-D network reads the volumes of a scale and adds to the plain correlation; at first it adds nothing, so that the
-untrained network is conventional block matching from coarse to fine.
+quarter of the resolution, then around the estimate so far at half of it, then at full resolution. Scores are a
+weighted sum of the correlations, of those of eight squares around the point, each of which may lie one pixel off (so
+that the neighbourhood may deform), and of the scores of the scale above; a small 2-D network that reads all of them
+adds to that sum. At first it adds nothing, and the weights are set by hand: the untrained network is conventional
+block matching.
 
 Volumes know displacements, not places, and the network sees no direction except through them.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -45,7 +45,7 @@ class SpeckNetConfig:
     reach : tuple of int
         How far around the estimate is looked, in px of the map.
     squares : tuple of tuple of int
-        Sides of the squares of grey levels; the last one is what the untrained network goes by.
+        Sides of the squares of grey levels.
     parts : tuple of (int, int)
         Side of the squares around the point, and how far their centres lie from it; a distance of 0 leaves them out.
         Each is compared at its own displacement, so that a neighbourhood may deform.
@@ -53,20 +53,23 @@ class SpeckNetConfig:
         Learned channels; 0 leaves them out.
     learned_side : tuple of int
         Side of the square of learned channels.
+    width : int
+        Channels of the encoder of a scale.
     hidden : int
         Channels of the networks that read the volumes.
     gain : float
-        By which correlations are multiplied before a softmax, at first.
+        By which the sum of correlations is multiplied before a softmax, at first.
     """
 
     scales: tuple[int, ...] = (4, 2, 1)
     reach: tuple[int, ...] = (6, 4, 3)
     squares: tuple[tuple[int, ...], ...] = ((5, 9, 13), (9, 15, 21), (11, 21, 31))
-    parts: tuple[tuple[int, int], ...] = ((5, 5), (9, 9), (0, 0))
-    channels: tuple[int, ...] = (8, 6, 0)
-    learned_side: tuple[int, ...] = (5, 7, 0)
+    parts: tuple[tuple[int, int], ...] = ((5, 5), (9, 9), (11, 11))
+    channels: tuple[int, ...] = (8, 0, 0)
+    learned_side: tuple[int, ...] = (7, 0, 0)
+    width: int = 24
     hidden: int = 16
-    gain: float = 30.0
+    gain: float = 15.0
 
 
 class SpeckNetNetwork(PointNetwork):
@@ -153,20 +156,21 @@ class _Reader(nn.Module):
         self.extent = max(square.extent for square in (*self.grey, *self.parts))
         self.learned_extent = max((square.extent for square in self.learned), default=0)
         hidden = config.hidden
-        # Volumes, that of the scale above, and the length of the displacement.
-        before = len(self.grey) + len(self.parts) + len(self.learned) + 2
+        volumes = len(self.grey) + len(self.parts) + len(self.learned)
+        # All of them, the scores of the scale above, and the length of the displacement.
         self.body = nn.Sequential(
-            nn.Conv2d(before, hidden, 3, padding=1),
+            nn.Conv2d(volumes + 2, hidden, 3, padding=1),
             nn.ReLU(inplace=True),
             nn.Conv2d(hidden, hidden, 3, padding=2, dilation=2),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(hidden, hidden, 3, padding=1),
             nn.ReLU(inplace=True),
         )
         self.score = nn.Conv2d(hidden, 1, 1)
         for parameter in self.score.parameters():
             nn.init.zeros_(parameter)
-        self.gain = nn.Parameter(torch.tensor(math.log(config.gain)))
+        # Of the squares, the mean of the parts, and the scores of the scale above.
+        parts = [1.0] if self.parts else []
+        self.weights = nn.Parameter(torch.tensor([0.3] * len(self.grey) + [0.0] * len(self.learned) + parts + [1.0]))
+        self.gain = config.gain
 
     def forward(
         self, squares: Sequence[Tensor], regions: Sequence[Tensor], middle: Tensor, above: Volume | None
@@ -187,18 +191,23 @@ class _Reader(nn.Module):
         n, t = middle.shape[:2]
         side = 2 * self.reach + 1
         field = Field.of(regions[0])
-        maps = [compare(s, squares[0], field, self.reach, _FLOOR) for s in (*self.parts, *self.grey)]
-        plain = maps[-1]
+        maps = [compare(s, squares[0], field, self.reach, _FLOOR) for s in self.grey]
         for square in self.learned:
             maps.append(compare(square, squares[1], Field.of(regions[1]), self.reach, _FLOOR))
+        plain = maps[len(self.grey) - 1]
+        parts = [compare(s, squares[0], field, self.reach, _FLOOR) for s in self.parts]
+        loose = [torch.stack([functional.max_pool2d(x, 3, 1, 1) for x in parts]).mean(dim=0)] if parts else []
         steps = torch.arange(-self.reach, self.reach + 1, dtype=middle.dtype, device=middle.device)
         steps = torch.stack(torch.meshgrid(steps, steps, indexing="xy"), dim=-1)
         flow = middle[..., None, None, :] + steps * self.scale
-        maps.append(torch.zeros_like(plain) if above is None else _read(above, flow))
-        maps.append(torch.linalg.vector_norm(flow, dim=-1) / 24)
-        hidden = self.body(torch.stack(maps, dim=2).flatten(0, 1))
-        scores = plain * self.gain.exp() + self.score(hidden).view(n, t, side, side)
-        offset, weight = peak(scores, torch.ones_like(self.gain))
+        before = torch.zeros_like(plain) if above is None else _read(above, flow)
+        scores = torch.einsum(
+            "vntyx,v->ntyx", torch.stack([*maps, *loose, before / self.gain]), self.weights * self.gain
+        )
+        length = torch.linalg.vector_norm(flow, dim=-1) / 24
+        hidden = self.body(torch.stack([*maps, *parts, before / 8, length], dim=2).flatten(0, 1))
+        scores = scores + self.score(hidden).view(n, t, side, side)
+        offset, weight = peak(scores)
         seen = (hidden.view(n, t, -1, side, side) * weight.detach()[:, :, None]).sum(dim=(-2, -1))
         alike = (plain * weight.detach()).sum(dim=(-2, -1))
         other = scores.masked_fill(weight > 0, -torch.inf).flatten(-2)
@@ -208,38 +217,33 @@ class _Reader(nn.Module):
 
 
 class _Encoder(nn.Module):
-    """Grey levels, and learned channels from half the resolution on."""
+    """Grey levels and learned channels at each scale, the latter from all pixels of the frame."""
 
     def __init__(self, config: SpeckNetConfig) -> None:
         super().__init__()
         self.scales = config.scales
-        self.depths = tuple(int(math.log2(scale)) - 1 for scale in config.scales)
-        widths = (1, 12, 24, 32)[: max(self.depths) + 2]
-        self.stages = nn.ModuleList(
-            nn.Sequential(
-                nn.Conv2d(before, after, 4, 2, padding=1),
-                nn.ReLU(inplace=True),
-                nn.Conv2d(after, after, 3, padding=1),
-                nn.ReLU(inplace=True),
-            )
-            for before, after in pairwise(widths)
-        )
-        self.project = nn.ModuleList(
-            nn.Conv2d(widths[depth + 1], channels, 1) if channels else nn.Identity()
-            for depth, channels in zip(self.depths, config.channels, strict=True)
+        self.learn = nn.ModuleDict(
+            {
+                str(scale): nn.Sequential(
+                    nn.PixelUnshuffle(scale),
+                    nn.Conv2d(scale**2, config.width, 3, padding=1),
+                    nn.ReLU(inplace=True),
+                    nn.Conv2d(config.width, config.width, 3, padding=1),
+                    nn.ReLU(inplace=True),
+                    nn.Conv2d(config.width, channels, 1),
+                )
+                for scale, channels in zip(config.scales, config.channels, strict=True)
+                if channels
+            }
         )
 
     def forward(self, frames: Tensor) -> Features:
         """Frames (F, 1, H, W) to grey levels and learned channels of each scale in turn."""
-        x = frames = padded(frames, max(self.scales))
-        maps = []
-        for stage in self.stages:
-            x = stage(x)
-            maps.append(x)
+        frames = padded(frames, max(self.scales))
         out = []
-        for scale, depth, project in zip(self.scales, self.depths, self.project, strict=True):
+        for scale in self.scales:
             grey = functional.avg_pool2d(frames, scale) if scale > 1 else frames
-            out += [grey, grey[:, :0] if isinstance(project, nn.Identity) else project(maps[depth])]
+            out += [grey, self.learn[str(scale)](frames) if str(scale) in self.learn else grey[:, :0]]
         return tuple(out)
 
 
@@ -257,7 +261,7 @@ def _read(volume: Volume, flow: Tensor) -> Tensor:
     )
     # A softmax over the volume would leave no more than differences.
     top = volume.scores.flatten(-2).amax(dim=-1)[..., None, None]
-    return (read.view(n, t, *grid.shape[1:3]) - top) / 8
+    return read.view(n, t, *grid.shape[1:3]) - top
 
 
 @register("tracker", learned=True)
