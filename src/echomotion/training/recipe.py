@@ -16,8 +16,14 @@ from echomotion.core import DataError
 from echomotion.datasets.camus import CITATION
 from echomotion.models.base import Progress
 from echomotion.models.segmenters.unet import UNetConfig
+from echomotion.models.trackers.echotracker import EchoTrackerConfig, EchoTrackerNetwork
+from echomotion.models.trackers.learned import WORKING_ROWS
+from echomotion.models.trackers.network import PointNetwork
+from echomotion.models.trackers.specknet import SpeckNetConfig, SpeckNetNetwork
+from echomotion.models.trackers.taptr import TAPTRConfig, TAPTRNetwork
 from echomotion.models.weights import save_weights
 from echomotion.training.engine import Schedule, Task, fit
+from echomotion.training.points import PointTask, PointTraining
 from echomotion.training.unet import UNetTask, UNetTraining
 from echomotion.version import __version__
 
@@ -125,7 +131,26 @@ def _unet(recipe: Recipe, data: str | Path, name: str) -> tuple[Task, dict[str, 
     return UNetTask(data, training, config), facts
 
 
-_TASKS: dict[str, Callable[[Recipe, str | Path, str], tuple[Task, dict[str, Any]]]] = {"unet": _unet}
+def _points(network: type[PointNetwork], options: type[Any]) -> Callable[..., tuple[Task, dict[str, Any]]]:
+    def build(recipe: Recipe, data: str | Path, name: str) -> tuple[Task, dict[str, Any]]:
+        training: PointTraining = _checked(PointTraining, recipe.training, name)
+        config = _checked(options, recipe.options, name)
+        facts = {
+            "grid": [WORKING_ROWS],
+            "normalisation": "grey levels divided by 255",
+            "trained_on": "own simulation of A4C, A2C, A3C, PLAX and PSAX views; no right-ventricular view",
+        }
+        return PointTask(data, training, network(config)), facts
+
+    return build
+
+
+_TASKS: dict[str, Callable[[Recipe, str | Path, str], tuple[Task, dict[str, Any]]]] = {
+    "unet": _unet,
+    "specknet": _points(SpeckNetNetwork, SpeckNetConfig),
+    "echotracker": _points(EchoTrackerNetwork, EchoTrackerConfig),
+    "taptr": _points(TAPTRNetwork, TAPTRConfig),
+}
 
 
 def _checked(kind: type[Any], values: dict[str, Any], name: str) -> Any:

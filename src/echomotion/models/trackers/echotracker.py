@@ -20,11 +20,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from echomotion.models.base import Tracker
 from echomotion.models.layers.correlation import FeatureTable, local_windows, pyramid, sample_points, whole_maps
 from echomotion.models.layers.embedding import sincos
 from echomotion.models.layers.encoder import Fusion, ResidualEncoder
 from echomotion.models.layers.temporal import TemporalResNet
+from echomotion.models.registry import register
+from echomotion.models.trackers.learned import LearnedOptions, learned_tracker
 from echomotion.models.trackers.network import Descriptors, Features, PointNetwork, PointOutput
+from echomotion.models.weights import Weights
 
 # Wavelengths of the code of a displacement, in px of the grid.
 _FLOW_WAVES, _SHORTEST, _LONGEST = 16, 2.0, 512.0
@@ -190,3 +194,9 @@ def _small(layer: nn.Linear) -> nn.Linear:
     nn.init.normal_(layer.weight, std=1e-3)
     nn.init.zeros_(layer.bias)
     return layer
+
+
+@register("tracker", learned=True)
+def echotracker(options: LearnedOptions, *, weights: Weights) -> Tracker:
+    """EchoTracker: the whole path from correlation maps, then refined over windows."""
+    return learned_tracker("echotracker", EchoTrackerNetwork, EchoTrackerConfig, options, weights)

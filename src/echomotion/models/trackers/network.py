@@ -18,6 +18,24 @@ Features = tuple[Tensor, ...]
 Descriptors = tuple[Tensor, ...]
 
 
+class Volume(NamedTuple):
+    """Scores of a grid of places around an estimate, for the loss of networks that choose among them.
+
+    Attributes
+    ----------
+    scores : float (N, T, d, d)
+        Logits, rows along y; d is odd.
+    xy : float (N, T, 2)
+        The place of the middle, in px of the model grid.
+    stride : float
+        Distance of neighbouring places in px of the model grid.
+    """
+
+    scores: Tensor
+    xy: Tensor
+    stride: float
+
+
 class PointOutput(NamedTuple):
     """What a network says of N points on the T frames of a window.
 
@@ -33,6 +51,8 @@ class PointOutput(NamedTuple):
         Estimates before the last one, first to last, for the loss.
     tokens : float (N, T, C) or None
         Content of the points for another module (PointSeg); None where a network has none.
+    volumes : tuple of Volume
+        What was chosen among, first to last, for the loss.
     """
 
     xy: Tensor
@@ -40,6 +60,7 @@ class PointOutput(NamedTuple):
     confident: Tensor
     steps: tuple[Tensor, ...] = ()
     tokens: Tensor | None = None
+    volumes: tuple[Volume, ...] = ()
 
 
 class PointNetwork(nn.Module):

@@ -20,11 +20,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from echomotion.models.base import Tracker
 from echomotion.models.layers.correlation import sample_points
 from echomotion.models.layers.deformable_attention import DeformableEncoder, KeyAwareDeformableAttention
 from echomotion.models.layers.embedding import sincos
 from echomotion.models.layers.encoder import FrameEncoder, FrameNorm, ResidualEncoder
+from echomotion.models.registry import register
+from echomotion.models.trackers.learned import LearnedOptions, learned_tracker
 from echomotion.models.trackers.network import Descriptors, Features, PointNetwork, PointOutput
+from echomotion.models.weights import Weights
 
 
 @dataclass(frozen=True)
@@ -200,3 +204,9 @@ def _attend(attention: nn.MultiheadAttention, x: Tensor, code: Tensor) -> Tensor
     key = x + code
     out: Tensor = attention(key, key, x, need_weights=False)[0]
     return out
+
+
+@register("tracker", learned=True)
+def taptr(options: LearnedOptions, *, weights: Weights) -> Tracker:
+    """TAPTR: points as queries of a detection transformer, over windows."""
+    return learned_tracker("taptr", TAPTRNetwork, TAPTRConfig, options, weights)
