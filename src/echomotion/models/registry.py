@@ -20,6 +20,7 @@ _MODULES = (
     "echomotion.models.trackers.lucas_kanade",
     "echomotion.models.trackers.block_matching",
     "echomotion.models.trackers.multilag_matching",
+    "echomotion.models.trackers.echomotion_tracker",
     "echomotion.models.trackers.specknet",
     "echomotion.models.trackers.echotracker",
     "echomotion.models.trackers.taptr",

@@ -16,12 +16,14 @@ from echomotion.core import DataError
 from echomotion.datasets.camus import CITATION
 from echomotion.models.base import Progress
 from echomotion.models.segmenters.unet import UNetConfig
+from echomotion.models.trackers.echomotion_tracker import EchomotionTrackerNetwork, EchomotionTrackerParts
 from echomotion.models.trackers.echotracker import EchoTrackerConfig, EchoTrackerNetwork
 from echomotion.models.trackers.learned import WORKING_ROWS
 from echomotion.models.trackers.network import PointNetwork
 from echomotion.models.trackers.specknet import SpeckNetConfig, SpeckNetNetwork
 from echomotion.models.trackers.taptr import TAPTRConfig, TAPTRNetwork
 from echomotion.models.weights import save_weights
+from echomotion.training.echomotion_tracker import EchomotionTrackerTask, EchomotionTrackerTraining
 from echomotion.training.engine import Schedule, Task, fit
 from echomotion.training.points import PointTask, PointTraining
 from echomotion.training.unet import UNetTask, UNetTraining
@@ -145,11 +147,23 @@ def _points(network: type[PointNetwork], options: type[Any]) -> Callable[..., tu
     return build
 
 
+def _echomotion_tracker(recipe: Recipe, data: str | Path, name: str) -> tuple[Task, dict[str, Any]]:
+    training: EchomotionTrackerTraining = _checked(EchomotionTrackerTraining, recipe.training, name)
+    parts: EchomotionTrackerParts = _checked(EchomotionTrackerParts, recipe.options, name)
+    facts = {
+        "grid": [WORKING_ROWS],
+        "normalisation": "grey levels as they are; correlation takes out mean and contrast",
+        "trained_on": "own simulation of A4C, A2C, A3C, PLAX and PSAX views; no right-ventricular view",
+    }
+    return EchomotionTrackerTask(data, training, EchomotionTrackerNetwork(parts)), facts
+
+
 _TASKS: dict[str, Callable[[Recipe, str | Path, str], tuple[Task, dict[str, Any]]]] = {
     "unet": _unet,
     "specknet": _points(SpeckNetNetwork, SpeckNetConfig),
     "echotracker": _points(EchoTrackerNetwork, EchoTrackerConfig),
     "taptr": _points(TAPTRNetwork, TAPTRConfig),
+    "echomotion_tracker": _echomotion_tracker,
 }
 
 

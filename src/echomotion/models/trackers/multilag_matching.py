@@ -17,10 +17,11 @@ from echomotion.core import Geometry, ModelError
 from echomotion.models.base import Tracker
 from echomotion.models.registry import register
 from echomotion.models.trackers.follower_tracker import FollowerTracker
+from echomotion.models.trackers.judging import Evidence, Judge, judge_by_likeness
 from echomotion.models.trackers.multilag import Estimate, Reader, Stage, read_peaks, refine, work
 from echomotion.models.trackers.neighbours import local_affine, spread_out
 from echomotion.models.trackers.reconcile import Beliefs
-from echomotion.models.trackers.stepwise import REFERENCE_HEIGHT, Calibration, Frame, likeness
+from echomotion.models.trackers.stepwise import Calibration, Frame
 from echomotion.models.trackers.windows import Asked, Found
 from echomotion.models.trackers.working_grid import shrunk
 
@@ -196,6 +197,12 @@ class MultilagFollower:
 
     def follow(self, frames: Sequence[Frame], asked: Asked, tell: Callable[[], None]) -> Found:
         """Find N points on all T frames."""
+        evidence = self.locate(frames, asked, tell)
+        confidence, visible = self.judge(frames, evidence, asked)
+        return Found(evidence.xy, visible, confidence)
+
+    def locate(self, frames: Sequence[Frame], asked: Asked, tell: Callable[[], None]) -> Evidence:
+        """Positions of N points on all T frames, and what tells how good they are."""
         config = self.config
         nodes, widest = spread_out(asked.origin, asked.start, config.node_px, config.most_nodes)
         some = replace(
@@ -208,8 +215,8 @@ class MultilagFollower:
         xy = np.where(asked.known[..., None], asked.xy, even)
         apart = np.linalg.norm(asked.origin[:, None] - some.origin, axis=-1)
         nearest = np.where(asked.start[:, None] == some.start, apart, np.inf).argmin(axis=1)
-        confidence, visible = self.judge(frames, xy, deviation[nearest], asked)
-        return Found(xy, visible, confidence)
+        uneven = np.linalg.norm(moved - even[nodes], axis=-1)
+        return Evidence(xy, deviation[nearest], uneven[nearest])
 
     def _measure(
         self, frames: Sequence[Frame], asked: Asked, tell: Callable[[], None]
@@ -234,23 +241,6 @@ class MultilagFollower:
         queries = {t: small[t] for t in needed.difference(apart)}
         queries |= {t: shrunk(asked.query_frames[t][None], shrink)[0][0] for t in apart}
         return small, queries, down
-
-
-# Confidence (N, T) and visibility (N, T) of positions (N, T, 2) with their standard deviations (N, T), in px.
-Judge = Callable[[Sequence[Frame], FloatArray, FloatArray, Asked], tuple[FloatArray, NDArray[np.bool_]]]
-
-
-def judge_by_likeness(calibration: Calibration, min_visible: float) -> Judge:
-    """Judge by how alike the pictures at point and query are, and by the deviation."""
-
-    def judge(
-        frames: Sequence[Frame], xy: FloatArray, deviation: FloatArray, asked: Asked
-    ) -> tuple[FloatArray, NDArray[np.bool_]]:
-        alike = likeness(frames, xy, asked.start, asked.origin, asked.query_frames)
-        confidence = calibration.probability(alike, deviation * REFERENCE_HEIGHT / frames[0].shape[0])
-        return confidence, confidence >= min_visible
-
-    return judge
 
 
 @register("tracker")
