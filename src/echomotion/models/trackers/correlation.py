@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from torch import Tensor
 
-from echomotion.models.trackers.patches import MIN_CONTRAST, patches_at
+from echomotion.models.trackers.patches import MIN_CONTRAST, patches_on
 
 # Highest frequency that is kept, in cycles per pixel. Speckle seen at 256 rows holds less than a hundredth beyond.
 _BAND = 0.5
@@ -70,7 +70,7 @@ def spectra(
     """
     large = size + 2 * reach
     kept, places, sums = _tables(size, reach)
-    read = np.stack([patches_at(frame, xy[:, f], large, gradient[:, f]) for f, frame in enumerate(frames)])
+    read = patches_on(frames, xy, large, gradient)
     windows = torch.from_numpy(read).unflatten(-1, (large, large))
     windows -= windows.mean(dim=(-1, -2), keepdim=True)
     inner = windows[..., reach : reach + size, reach : reach + size]
@@ -125,7 +125,8 @@ def smoothed_in_time(volumes: NDArray[np.float32], sigma: float) -> NDArray[np.f
     mixing = np.zeros((count, count), dtype=np.float32)
     for step, weight in zip(range(-reach, reach + 1), kernel / kernel.sum(), strict=True):
         mixing[np.arange(count), np.clip(np.arange(count) + step, 0, count - 1)] += weight
-    return (mixing @ volumes.reshape(count, -1)).reshape(volumes.shape)
+    # By PyTorch, as everything heavy here: NumPy's own threads would wait for its, and the other way round.
+    return (torch.from_numpy(mixing) @ torch.from_numpy(volumes).reshape(count, -1)).view(volumes.shape).numpy()
 
 
 def smoothing_reach(sigma: float) -> int:

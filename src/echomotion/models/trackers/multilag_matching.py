@@ -83,7 +83,7 @@ class MultilagMatchingConfig:
         Confidence from which on a point counts as visible.
     """
 
-    template_px: int = 25
+    template_px: int = 21
     reach_px: tuple[int, ...] = (8, 5, 2, 2)
     shrink: tuple[int, ...] = (2, 2, 1, 1)
     neighbour_px: tuple[float, ...] = (12.0, 8.0, 6.0, 3.0)
@@ -100,7 +100,7 @@ class MultilagMatchingConfig:
     slope: float = 0.05
     freedom: float = 1.5
     node_px: float = 4.0
-    most_nodes: int = 192
+    most_nodes: int = 128
     window: int = 64
     max_height: int = 256
     min_visible: float = 0.05

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy import sparse
 
@@ -127,8 +128,11 @@ def _affine_of(
     centred = apart - middle[:, None]
     weighted = (weight[..., None] * centred).swapaxes(1, 2)
     # Weighted centred offsets add up to 0, so positions need not be centred too.
-    flat = xy.reshape(len(xy), -1)
-    joint = (weighted @ flat).reshape(len(origin), 2, -1, 2).transpose(0, 2, 3, 1)
-    gradient = (joint + still) @ np.linalg.inv(weighted @ centred + still)[:, None]
-    mean = (weight @ flat).reshape(len(origin), -1, 2)
+    # By PyTorch, whose threads do not get into each other's way as NumPy's would with them.
+    flat = torch.from_numpy(xy.reshape(len(xy), -1))
+    sums = torch.from_numpy(np.concatenate([weighted, weight[:, None]], axis=1).reshape(-1, len(xy))) @ flat
+    joint, mean = np.split(sums.view(len(origin), 3, -1, 2).numpy(), [2], axis=1)
+    mean = mean[:, 0]
+    own = np.einsum("nkm,nmi->nki", weighted, centred) + still
+    gradient = (joint.transpose(0, 2, 3, 1) + still) @ np.linalg.inv(own)[:, None]
     return gradient, mean - np.einsum("ntij,nj->nti", gradient, middle)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 # Standard deviation in grey levels below which a patch shows nothing that could be followed.
@@ -21,19 +22,28 @@ def patches_at(
     Off the picture's border the outermost pixels are repeated. With deformation gradients (N, 2, 2), offsets from
     the centre are deformed before they are read.
     """
+    frames = frame[None]
+    return patches_on(frames, xy[:, None], size, None if gradient is None else gradient[:, None])[0]
+
+
+def patches_on(
+    frames: NDArray[np.uint8], xy: NDArray[np.floating], size: int, gradient: NDArray[np.floating] | None = None
+) -> NDArray[np.float32]:
+    """The same on F frames at once: (F, N, size * size) of points (N, F, 2) with gradients (N, F, 2, 2)."""
     offset = (np.arange(size) - (size - 1) / 2).astype(np.float32)
     dy, dx = (grid.ravel() for grid in np.meshgrid(offset, offset, indexing="ij"))
-    points = np.asarray(xy, dtype=np.float32)
-    image = frame.astype(np.float32)
-    parts = []
-    for i in range(0, len(points), _CHUNK):
-        part = points[i : i + _CHUNK]
-        x, y = part[:, :1] + dx, part[:, 1:] + dy
-        if gradient is not None:
-            (ax, bx), (ay, by) = np.moveaxis(gradient[i : i + _CHUNK].astype(np.float32), 0, -1)[..., None]
-            x, y = part[:, :1] + ax * dx + bx * dy, part[:, 1:] + ay * dx + by * dy
-        parts.append(cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
-    return np.concatenate(parts) if parts else np.zeros((0, size * size), np.float32)
+    places = torch.from_numpy(np.stack([dx, dy, np.ones_like(dx)]))
+    turn = np.broadcast_to(np.eye(2), (*xy.shape, 2)) if gradient is None else gradient
+    maps = np.concatenate([turn, xy[..., None]], axis=-1).astype(np.float32).transpose(1, 2, 0, 3)
+    out = np.empty((len(frames), len(xy), size * size), dtype=np.float32)
+    for number, frame in enumerate(frames):
+        image = frame.astype(np.float32)
+        x, y = (torch.from_numpy(np.ascontiguousarray(maps[number])) @ places).numpy()
+        for i in range(0, len(xy), _CHUNK):
+            part = slice(i, i + _CHUNK)
+            read = cv2.remap(image, x[part], y[part], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            out[number, part] = read
+    return out
 
 
 def normalised(patches: NDArray[np.float32]) -> NDArray[np.float32]:

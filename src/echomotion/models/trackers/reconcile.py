@@ -151,8 +151,9 @@ def _smoothness(length: int, beliefs: Beliefs) -> Tensor:
 
 def _variance(lower: Tensor) -> Tensor:
     """Diagonal (..., T) of the inverse of the matrices with these Cholesky factors."""
-    inverse = torch.linalg.solve_triangular(lower, torch.eye(lower.shape[-1], dtype=lower.dtype), upper=False)
-    return inverse.square().sum(dim=-2)
+    # Single precision is enough for a width.
+    inverse = torch.linalg.solve_triangular(lower.float(), torch.eye(lower.shape[-1]), upper=False)
+    return inverse.square().sum(dim=-2).double()
 
 
 def _misses(lag: int, correction: Tensor, offset: Tensor) -> Tensor:
