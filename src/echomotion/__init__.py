@@ -24,8 +24,10 @@ from echomotion.core import (
 )
 from echomotion.io import read_clip
 from echomotion.measure.wall_points import wall_points
+from echomotion.models.base import TrackUpdate
 from echomotion.models.registry import ModelInfo, create_segmenter, create_tracker, list_models
-from echomotion.models.run import segment, track
+from echomotion.models.run import segment, track, tracking_session
+from echomotion.models.trackers.session import TrackingSession
 from echomotion.version import __version__
 
 __all__ = [
@@ -48,6 +50,8 @@ __all__ = [
     "Phases",
     "Source",
     "Status",
+    "TrackUpdate",
+    "TrackingSession",
     "Tracks",
     "View",
     "WallPoints",
@@ -59,5 +63,6 @@ __all__ = [
     "read_clip",
     "segment",
     "track",
+    "tracking_session",
     "wall_points",
 ]

@@ -10,6 +10,7 @@ from echomotion.core import Clip, Masks, Tracks, WallPoints
 from echomotion.core.tracks import checked_queries
 from echomotion.models.base import Progress
 from echomotion.models.registry import create_segmenter, create_tracker
+from echomotion.models.trackers.session import TrackingSession
 
 DEFAULT_TRACKER = "multilag_matching"
 DEFAULT_SEGMENTER = "unet"
@@ -53,6 +54,38 @@ def track(
     points = checked_queries(wall.queries if wall is not None else queries, clip.n_frames, clip.shape)
     tracks = tracker.track(clip, points, progress=progress)
     return Tracks(tracks.xy, tracks.visible, tracks.confidence, tracks.queries, wall, tracker.name)
+
+
+def tracking_session(
+    *,
+    model: str = DEFAULT_TRACKER,
+    weights: str | None = None,
+    spacing_mm: tuple[float, float] | None = None,
+    **options: Any,
+) -> TrackingSession:
+    """Follow points through frames that come one by one, with bounded memory.
+
+    For the frames of the window that holds a query and all later ones the result is that of :func:`track` on the whole
+    clip; trackers that go from frame to frame tell every frame at once, from the query on.
+
+    Parameters
+    ----------
+    model, weights, options
+        As in :func:`echomotion.create_tracker`.
+    spacing_mm : (float, float), optional
+        Height and width of a pixel.
+
+    Returns
+    -------
+    TrackingSession
+        ``add(queries)``, ``push(frame)``, ``finish()``, ``reset()``.
+
+    Raises
+    ------
+    ModelError
+        As :func:`echomotion.create_tracker`, or when the tracker needs a whole clip.
+    """
+    return TrackingSession(create_tracker(model, weights=weights, **options), spacing_mm)
 
 
 def segment(
