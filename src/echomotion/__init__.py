@@ -25,6 +25,7 @@ from echomotion.core import (
 from echomotion.io import read_clip
 from echomotion.measure.wall_points import wall_points
 from echomotion.models.base import TrackUpdate
+from echomotion.models.queries import grid_queries, mask_queries, read_queries
 from echomotion.models.registry import ModelInfo, create_segmenter, create_tracker, list_models
 from echomotion.models.run import segment, track, tracking_session
 from echomotion.models.trackers.session import TrackingSession
@@ -59,8 +60,11 @@ __all__ = [
     "analyze",
     "create_segmenter",
     "create_tracker",
+    "grid_queries",
     "list_models",
+    "mask_queries",
     "read_clip",
+    "read_queries",
     "segment",
     "track",
     "tracking_session",

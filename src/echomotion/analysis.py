@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from echomotion.core import (
@@ -173,47 +172,34 @@ def analyze(clip: Clip, *, options: AnalysisOptions | None = None, progress: Sta
     )
 
 
-def wall_of(clip: Clip, masks: Masks, *, layer: str = LAYERS[0], count: int = AnalysisOptions.points) -> WallPoints:
-    """Points of the wall on the end-diastolic frame of a clip.
+def wall_of(
+    clip: Clip,
+    masks: Masks,
+    *,
+    layer: str = LAYERS[0],
+    count: int = AnalysisOptions.points,
+    frame: int | None = None,
+) -> WallPoints:
+    """Points of the wall on one frame of a clip; without `frame` on the first end-diastole.
 
     Raises
     ------
     DataError
-        When the layer is unknown, or no end-diastole or no wall is found.
+        When the layer is unknown, the frame lies off the clip, or no end-diastole or no wall is found.
     """
     if layer not in list(Layer):
         raise DataError(f"unknown layer {layer!r}; there are {', '.join(Layer)}")
-    phases = find_phases(cavity_area(masks), clip.times_s, clip.r_wave_times_s)
-    if not phases.beats:
-        raise DataError(f"{clip.source.name}: no end-diastole was found ({phases.reason}); name the points yourself")
-    frame = clip.frame_at(phases.beats[0].ed_s)
+    if frame is None:
+        phases = find_phases(cavity_area(masks), clip.times_s, clip.r_wave_times_s)
+        if not phases.beats:
+            raise DataError(
+                f"{clip.source.name}: no end-diastole was found ({phases.reason}); "
+                "name the frame or the points yourself"
+            )
+        frame = clip.frame_at(phases.beats[0].ed_s)
+    if not 0 <= frame < clip.n_frames:
+        raise DataError(f"{clip.source.name}: the query frame is {frame}; it goes from 0 to {clip.n_frames - 1}")
     return wall_points(masks, frame=frame, layer=layer, count=count, view=clip.view, spacing_mm=clip.spacing_mm)
-
-
-def grid_queries(clip: Clip, count: int) -> NDArray[np.float64]:
-    """A regular grid of queries (N, 3) on the first frame, `count` along the longer side."""
-    rows, columns = clip.shape
-    step = max(rows, columns) / count
-    y, x = (np.arange(step / 2, n, step) - 0.5 for n in (rows, columns))
-    grid_x, grid_y = np.meshgrid(x, y)
-    return np.column_stack([np.zeros(grid_x.size), grid_x.ravel(), grid_y.ravel()])
-
-
-def csv_queries(path: Path) -> NDArray[np.float64]:
-    """Queries (N, 3) from a csv with columns t, x, y: frame index and native pixels.
-
-    Raises
-    ------
-    DataError
-        When the file cannot be read or lacks a column.
-    """
-    try:
-        table = pd.read_csv(path)
-        return table[["t", "x", "y"]].to_numpy(np.float64)
-    except FileNotFoundError:
-        raise DataError(f"{path}: there is no such file; give a csv with columns t, x, y") from None
-    except (KeyError, ValueError) as error:
-        raise DataError(f"{path}: not a csv with numbers in columns t, x, y ({error})") from None
 
 
 def describe_clip(clip: Clip) -> dict[str, Any]:
