@@ -30,6 +30,7 @@ from echomotion.measure.volumes import VolumeCurve, cavity_area, volume_curve, v
 from echomotion.measure.wall_points import wall_points
 from echomotion.models.registry import list_models
 from echomotion.models.run import DEFAULT_SEGMENTER, DEFAULT_TRACKER, segment, track
+from echomotion.preprocess.familiarity import unfamiliar
 from echomotion.version import __version__
 
 # Called as stage(name, done, total) while an analysis goes on.
@@ -167,7 +168,7 @@ def analyze(clip: Clip, *, options: AnalysisOptions | None = None, progress: Sta
         phases,
         tuple(measurements),
         _curves(clip, tracks, phases, volumes),
-        _warnings(clip, phases, reason, chosen),
+        _warnings(clip, phases, reason, chosen, tracked=bool(tracks)),
         _provenance(clip, chosen),
     )
 
@@ -251,7 +252,9 @@ def _track_wall(
         return {}, str(error)
     # Both lines go in one call: neighbours help each other, and frames are prepared once.
     queries = np.concatenate([wall.queries for wall in walls])
-    both = track(clip, queries, model=options.tracker, progress=lambda done, total: tell("track", done, total))
+    both = track(
+        clip, queries, model=options.tracker, warn=False, progress=lambda done, total: tell("track", done, total)
+    )
     found = {}
     for i, wall in enumerate(walls):
         part = slice(i * options.points, (i + 1) * options.points)
@@ -275,7 +278,7 @@ def _curves(clip: Clip, tracks: dict[Layer, Tracks], phases: Phases, volumes: Vo
     return found
 
 
-def _warnings(clip: Clip, phases: Phases, reason: str, options: AnalysisOptions) -> tuple[str, ...]:
+def _warnings(clip: Clip, phases: Phases, reason: str, options: AnalysisOptions, *, tracked: bool) -> tuple[str, ...]:
     found = list(clip.source.warnings)
     if clip.spacing_mm is None:
         found.append("not calibrated: lengths and volumes are in pixels; --spacing gives the pixel size in mm")
@@ -285,6 +288,9 @@ def _warnings(clip: Clip, phases: Phases, reason: str, options: AnalysisOptions)
         found.append(f"the segmenter was trained on four-chamber views; this view is {clip.view}")
     if clip.frame_interval_s > 0.05:
         found.append(f"{1 / clip.frame_interval_s:.0f} frames a second are few for tracking; peaks may be missed")
+    strange = unfamiliar(clip) if tracked else None
+    if strange is not None:
+        found.append(strange)
     if reason:
         found.append(f"the wall could not be tracked: {reason}")
     elif phases.reason:

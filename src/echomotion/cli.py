@@ -10,14 +10,16 @@ import pandas as pd
 import typer
 
 from echomotion import analysis, cli_evaluation
-from echomotion.core import Clip, Layer, View
+from echomotion.core import Clip, DataError, Layer, View
 from echomotion.io import read_clip
 from echomotion.io.write import check_target, write_masks, write_tracks
 from echomotion.models.base import Progress as Step
 from echomotion.models.queries import grid_queries, mask_queries, read_queries
 from echomotion.models.registry import create_segmenter, create_tracker, list_models
 from echomotion.models.run import DEFAULT_SEGMENTER, DEFAULT_TRACKER, segment, track
+from echomotion.preprocess.familiarity import unfamiliar
 from echomotion.terminal import (
+    err,
     finish_evaluation,
     for_each,
     json_line,
@@ -182,26 +184,36 @@ def track_points(
     if queries is not None and frame is not None:
         raise typer.BadParameter("--frame goes with --grid, --wall and --mask; a csv names frames in its column t")
 
-    def asked(cine: Clip, stage: Step) -> Any:
+    def asked(name: str, cine: Clip, stage: Step) -> Any:
         if queries is not None:
             return read_queries(queries)
         if grid is not None:
             return grid_queries(cine, spacing_px=grid, frame=frame or 0)
+        # What can be known to be wrong is said before the work of segmenting.
+        if wall is not None and wall not in (*Layer, "all"):
+            raise DataError(f"there is no layer {wall!r}; there are {', '.join(Layer)} and all")
+        if frame is not None and not 0 <= frame < cine.n_frames:
+            raise DataError(f"--frame is {frame}; {name} has frames 0 to {cine.n_frames - 1}")
         masks = segment(cine, progress=stage)
         if mask is not None:
             return mask_queries(masks, frame=frame or 0, classes=mask, spacing_px=mask_step)
         if wall != "all":
             return analysis.wall_of(cine, masks, layer=wall or "", frame=frame)
-        return np.concatenate([analysis.wall_of(cine, masks, layer=name, frame=frame).queries for name in Layer])
+        return np.concatenate([analysis.wall_of(cine, masks, layer=layer, frame=frame).queries for layer in Layer])
 
     def work(name: str) -> None:
         check_target(output, (".npz", ".csv"), overwrite=overwrite)
         cine = _read(name, spacing, fps, view)
         with progress_bar(Path(name).name, quiet=as_json) as stage:
-            points = asked(cine, step(stage, "segment"))
-            tracks = track(cine, points, model=model, weights=weights, progress=step(stage, "track"))
+            points = asked(Path(name).name, cine, step(stage, "segment"))
+            tracks = track(cine, points, model=model, weights=weights, progress=step(stage, "track"), warn=False)
         write_tracks(output, tracks)
-        facts = {"points": tracks.n_points, "frames": tracks.n_frames, "model": tracks.model}
+        strange = unfamiliar(cine)
+        facts: dict[str, Any] = {"points": tracks.n_points, "frames": tracks.n_frames, "model": tracks.model}
+        if as_json:
+            facts["warnings"] = [] if strange is None else [strange]
+        elif strange is not None:
+            err.print(f"[yellow]warning:[/] {plain_text(strange)}", soft_wrap=True)
         tell({"input": name, "status": "done", "output": str(output), **facts}, as_json=as_json)
 
     for_each([clip], work, as_json=as_json)
