@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import echomotion as em
-from echomotion.analysis import csv_queries, describe_clip, grid_queries
+from echomotion.analysis import describe_clip
 from echomotion.core import Status
 
 
@@ -44,20 +44,6 @@ def test_an_unknown_measurement_lists_the_known(empty_room):
     assert np.isnan(result["ejection_fraction"].value)
     with pytest.raises(KeyError, match="ejection_fraction"):
         result["ejection"]
-
-
-def test_queries_from_a_grid_and_a_csv(empty_room, tmp_path):
-    grid = grid_queries(empty_room, 8)
-    assert grid.shape == (8 * 6, 3)
-    assert np.allclose(np.unique(grid[:, 1]), np.arange(8) * 20 + 9.5)
-    path = tmp_path / "points.csv"
-    path.write_text("t,x,y\n0,5.5,6\n3,7,8\n")
-    assert csv_queries(path).tolist() == [[0, 5.5, 6], [3, 7, 8]]
-    path.write_text("frame,x,y\n0,5,6\n")
-    with pytest.raises(em.DataError, match="columns t, x, y"):
-        csv_queries(path)
-    with pytest.raises(em.DataError, match="no such file"):
-        csv_queries(tmp_path / "absent.csv")
 
 
 def test_facts_of_a_clip_name_what_is_unknown(empty_room):

@@ -8,6 +8,7 @@ from echomotion.core import (
     DataError,
     DatasetError,
     EchoMotionError,
+    EchoMotionWarning,
     Geometry,
     Keypoints,
     Layer,
@@ -24,8 +25,11 @@ from echomotion.core import (
 )
 from echomotion.io import read_clip
 from echomotion.measure.wall_points import wall_points
+from echomotion.models.base import TrackUpdate
+from echomotion.models.queries import grid_queries, mask_queries, read_queries
 from echomotion.models.registry import ModelInfo, create_segmenter, create_tracker, list_models
-from echomotion.models.run import segment, track
+from echomotion.models.run import segment, track, tracking_session
+from echomotion.models.trackers.session import TrackingSession
 from echomotion.version import __version__
 
 __all__ = [
@@ -37,6 +41,7 @@ __all__ = [
     "DataError",
     "DatasetError",
     "EchoMotionError",
+    "EchoMotionWarning",
     "Geometry",
     "Keypoints",
     "Layer",
@@ -48,6 +53,8 @@ __all__ = [
     "Phases",
     "Source",
     "Status",
+    "TrackUpdate",
+    "TrackingSession",
     "Tracks",
     "View",
     "WallPoints",
@@ -55,9 +62,13 @@ __all__ = [
     "analyze",
     "create_segmenter",
     "create_tracker",
+    "grid_queries",
     "list_models",
+    "mask_queries",
     "read_clip",
+    "read_queries",
     "segment",
     "track",
+    "tracking_session",
     "wall_points",
 ]

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from echomotion.core import (
@@ -31,6 +30,7 @@ from echomotion.measure.volumes import VolumeCurve, cavity_area, volume_curve, v
 from echomotion.measure.wall_points import wall_points
 from echomotion.models.registry import list_models
 from echomotion.models.run import DEFAULT_SEGMENTER, DEFAULT_TRACKER, segment, track
+from echomotion.preprocess.familiarity import unfamiliar
 from echomotion.version import __version__
 
 # Called as stage(name, done, total) while an analysis goes on.
@@ -168,52 +168,39 @@ def analyze(clip: Clip, *, options: AnalysisOptions | None = None, progress: Sta
         phases,
         tuple(measurements),
         _curves(clip, tracks, phases, volumes),
-        _warnings(clip, phases, reason, chosen),
+        _warnings(clip, phases, reason, chosen, tracked=bool(tracks)),
         _provenance(clip, chosen),
     )
 
 
-def wall_of(clip: Clip, masks: Masks, *, layer: str = LAYERS[0], count: int = AnalysisOptions.points) -> WallPoints:
-    """Points of the wall on the end-diastolic frame of a clip.
+def wall_of(
+    clip: Clip,
+    masks: Masks,
+    *,
+    layer: str = LAYERS[0],
+    count: int = AnalysisOptions.points,
+    frame: int | None = None,
+) -> WallPoints:
+    """Points of the wall on one frame of a clip; without `frame` on the first end-diastole.
 
     Raises
     ------
     DataError
-        When the layer is unknown, or no end-diastole or no wall is found.
+        When the layer is unknown, the frame lies off the clip, or no end-diastole or no wall is found.
     """
     if layer not in list(Layer):
         raise DataError(f"unknown layer {layer!r}; there are {', '.join(Layer)}")
-    phases = find_phases(cavity_area(masks), clip.times_s, clip.r_wave_times_s)
-    if not phases.beats:
-        raise DataError(f"{clip.source.name}: no end-diastole was found ({phases.reason}); name the points yourself")
-    frame = clip.frame_at(phases.beats[0].ed_s)
+    if frame is None:
+        phases = find_phases(cavity_area(masks), clip.times_s, clip.r_wave_times_s)
+        if not phases.beats:
+            raise DataError(
+                f"{clip.source.name}: no end-diastole was found ({phases.reason}); "
+                "name the frame or the points yourself"
+            )
+        frame = clip.frame_at(phases.beats[0].ed_s)
+    if not 0 <= frame < clip.n_frames:
+        raise DataError(f"{clip.source.name}: the query frame is {frame}; it goes from 0 to {clip.n_frames - 1}")
     return wall_points(masks, frame=frame, layer=layer, count=count, view=clip.view, spacing_mm=clip.spacing_mm)
-
-
-def grid_queries(clip: Clip, count: int) -> NDArray[np.float64]:
-    """A regular grid of queries (N, 3) on the first frame, `count` along the longer side."""
-    rows, columns = clip.shape
-    step = max(rows, columns) / count
-    y, x = (np.arange(step / 2, n, step) - 0.5 for n in (rows, columns))
-    grid_x, grid_y = np.meshgrid(x, y)
-    return np.column_stack([np.zeros(grid_x.size), grid_x.ravel(), grid_y.ravel()])
-
-
-def csv_queries(path: Path) -> NDArray[np.float64]:
-    """Queries (N, 3) from a csv with columns t, x, y: frame index and native pixels.
-
-    Raises
-    ------
-    DataError
-        When the file cannot be read or lacks a column.
-    """
-    try:
-        table = pd.read_csv(path)
-        return table[["t", "x", "y"]].to_numpy(np.float64)
-    except FileNotFoundError:
-        raise DataError(f"{path}: there is no such file; give a csv with columns t, x, y") from None
-    except (KeyError, ValueError) as error:
-        raise DataError(f"{path}: not a csv with numbers in columns t, x, y ({error})") from None
 
 
 def describe_clip(clip: Clip) -> dict[str, Any]:
@@ -265,7 +252,9 @@ def _track_wall(
         return {}, str(error)
     # Both lines go in one call: neighbours help each other, and frames are prepared once.
     queries = np.concatenate([wall.queries for wall in walls])
-    both = track(clip, queries, model=options.tracker, progress=lambda done, total: tell("track", done, total))
+    both = track(
+        clip, queries, model=options.tracker, warn=False, progress=lambda done, total: tell("track", done, total)
+    )
     found = {}
     for i, wall in enumerate(walls):
         part = slice(i * options.points, (i + 1) * options.points)
@@ -289,7 +278,7 @@ def _curves(clip: Clip, tracks: dict[Layer, Tracks], phases: Phases, volumes: Vo
     return found
 
 
-def _warnings(clip: Clip, phases: Phases, reason: str, options: AnalysisOptions) -> tuple[str, ...]:
+def _warnings(clip: Clip, phases: Phases, reason: str, options: AnalysisOptions, *, tracked: bool) -> tuple[str, ...]:
     found = list(clip.source.warnings)
     if clip.spacing_mm is None:
         found.append("not calibrated: lengths and volumes are in pixels; --spacing gives the pixel size in mm")
@@ -299,6 +288,9 @@ def _warnings(clip: Clip, phases: Phases, reason: str, options: AnalysisOptions)
         found.append(f"the segmenter was trained on four-chamber views; this view is {clip.view}")
     if clip.frame_interval_s > 0.05:
         found.append(f"{1 / clip.frame_interval_s:.0f} frames a second are few for tracking; peaks may be missed")
+    strange = unfamiliar(clip) if tracked else None
+    if strange is not None:
+        found.append(strange)
     if reason:
         found.append(f"the wall could not be tracked: {reason}")
     elif phases.reason:

@@ -5,16 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import pandas as pd
 import typer
 
 from echomotion import analysis, cli_evaluation
-from echomotion.core import Clip, View
+from echomotion.core import Clip, DataError, Layer, View
 from echomotion.io import read_clip
 from echomotion.io.write import check_target, write_masks, write_tracks
+from echomotion.models.base import Progress as Step
+from echomotion.models.queries import grid_queries, mask_queries, read_queries
 from echomotion.models.registry import create_segmenter, create_tracker, list_models
 from echomotion.models.run import DEFAULT_SEGMENTER, DEFAULT_TRACKER, segment, track
+from echomotion.preprocess.familiarity import unfamiliar
 from echomotion.terminal import (
+    err,
     finish_evaluation,
     for_each,
     json_line,
@@ -127,35 +132,88 @@ def analyze(
 def track_points(
     clip: ClipName,
     output: Output,
-    points: Annotated[Path | None, typer.Option(help="CSV with columns t, x, y: frame, native pixels.")] = None,
-    grid: Annotated[int | None, typer.Option(min=1, help="So many points along the longer side.")] = None,
+    queries: Annotated[
+        Path | None,
+        typer.Option(
+            "--queries",
+            "--points",
+            metavar="FILE.csv",
+            help="Points from a csv with the header t,x,y (frame, native pixels), or x,y for points on frame 0.",
+        ),
+    ] = None,
+    grid: Annotated[
+        float | None, typer.Option(metavar="PX", help="A grid over the frame, points so many native pixels apart.")
+    ] = None,
     wall: Annotated[
         str | None,
-        typer.Option(help="A line of the wall that the segmenter finds: endocardial, mid_wall or epicardial."),
+        typer.Option(
+            metavar="LAYER",
+            help="A line of the wall that the default segmenter finds: endocardial, mid_wall, epicardial, or all.",
+        ),
+    ] = None,
+    mask: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CLASS",
+            help="Points inside a class that the default segmenter finds, for instance lv_myocardium; see --mask-step.",
+        ),
+    ] = None,
+    mask_step: Annotated[
+        float, typer.Option(metavar="PX", help="With --mask: points so many native pixels apart.")
+    ] = 8.0,
+    frame: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="Frame on which points are placed. Default: 0; with --wall the first end-diastole."
+        ),
     ] = None,
     model: TrackerName = DEFAULT_TRACKER,
+    weights: Annotated[str | None, typer.Option(help="Folder of weights, in place of the installed ones.")] = None,
     spacing: Spacing = None,
     fps: Fps = None,
     view: ViewName = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Follow points through a clip; write a .npz (all fields) or a .csv (one row a point and frame)."""
-    if sum(option is not None for option in (points, grid, wall)) != 1:
-        raise typer.BadParameter("name the points by exactly one of --points, --grid and --wall")
+    """Follow points through a clip; write a .npz (all fields) or a .csv (one row a point and frame).
+
+    The points come from exactly one of --queries, --grid, --wall and --mask.
+    """
+    if sum(option is not None for option in (queries, grid, wall, mask)) != 1:
+        raise typer.BadParameter("name the points by exactly one of --queries, --grid, --wall and --mask")
+    if queries is not None and frame is not None:
+        raise typer.BadParameter("--frame goes with --grid, --wall and --mask; a csv names frames in its column t")
+
+    def asked(name: str, cine: Clip, stage: Step) -> Any:
+        if queries is not None:
+            return read_queries(queries)
+        if grid is not None:
+            return grid_queries(cine, spacing_px=grid, frame=frame or 0)
+        # What can be known to be wrong is said before the work of segmenting.
+        if wall is not None and wall not in (*Layer, "all"):
+            raise DataError(f"there is no layer {wall!r}; there are {', '.join(Layer)} and all")
+        if frame is not None and not 0 <= frame < cine.n_frames:
+            raise DataError(f"--frame is {frame}; {name} has frames 0 to {cine.n_frames - 1}")
+        masks = segment(cine, progress=stage)
+        if mask is not None:
+            return mask_queries(masks, frame=frame or 0, classes=mask, spacing_px=mask_step)
+        if wall != "all":
+            return analysis.wall_of(cine, masks, layer=wall or "", frame=frame)
+        return np.concatenate([analysis.wall_of(cine, masks, layer=layer, frame=frame).queries for layer in Layer])
 
     def work(name: str) -> None:
         check_target(output, (".npz", ".csv"), overwrite=overwrite)
         cine = _read(name, spacing, fps, view)
         with progress_bar(Path(name).name, quiet=as_json) as stage:
-            if wall is not None:
-                masks = segment(cine, progress=step(stage, "segment"))
-                queries: Any = analysis.wall_of(cine, masks, layer=wall)
-            else:
-                queries = analysis.csv_queries(points) if points is not None else analysis.grid_queries(cine, grid or 1)
-            tracks = track(cine, queries, model=model, progress=step(stage, "track"))
+            points = asked(Path(name).name, cine, step(stage, "segment"))
+            tracks = track(cine, points, model=model, weights=weights, progress=step(stage, "track"), warn=False)
         write_tracks(output, tracks)
-        facts = {"points": tracks.n_points, "frames": tracks.n_frames, "model": tracks.model}
+        strange = unfamiliar(cine)
+        facts: dict[str, Any] = {"points": tracks.n_points, "frames": tracks.n_frames, "model": tracks.model}
+        if as_json:
+            facts["warnings"] = [] if strange is None else [strange]
+        elif strange is not None:
+            err.print(f"[yellow]warning:[/] {plain_text(strange)}", soft_wrap=True)
         tell({"input": name, "status": "done", "output": str(output), **facts}, as_json=as_json)
 
     for_each([clip], work, as_json=as_json)

@@ -11,8 +11,11 @@ from typer.testing import CliRunner
 
 from echomotion.cli import app
 from echomotion.datasets.simulated import read_simulated
+from echomotion.io import read_clip
 from echomotion.io.write import read_tracks
+from echomotion.models.registry import list_models
 
+TRACKERS = [info.name for info in list_models("tracker") if info.weights != "missing"]
 DEMO = get_testdata_file("examples_ybr_color.dcm", download=False)
 
 
@@ -79,6 +82,10 @@ def test_tracks_and_masks_are_written_as_asked(noise, tmp_path):
         ("analyze",),
         ("track", "x.npz", "-o", "t.npz"),
         ("track", "x.npz", "-o", "t.npz", "--grid", "4", "--wall", "mid_wall"),
+        ("track", "x.npz", "-o", "t.npz", "--grid", "4", "--mask", "lv_cavity"),
+        ("track", "x.npz", "-o", "t.npz", "--queries", "p.csv", "--points", "q.csv", "--grid", "4"),
+        ("track", "x.npz", "-o", "t.npz", "--queries", "p.csv", "--frame", "4"),
+        ("track", "x.npz", "-o", "t.npz", "--grid", "wide"),
         ("analyze", "x.npz", "-o", "o", "--ed", "0.1"),
         ("info", "x.npz", "--spacing", "wide"),
         ("evaluate", "segmentation", "--data", "d", "--dataset", "other"),
@@ -89,6 +96,86 @@ def test_wrong_usage_is_exit_code_two(arguments, noise, monkeypatch):
     monkeypatch.chdir(noise.parent)
     noise.rename("x.npz")
     assert run(*arguments).exit_code == 2
+
+
+def points_in(path):
+    return read_tracks(path).queries
+
+
+def test_points_come_from_a_file_or_a_grid(noise, tmp_path):
+    target, csv = tmp_path / "tracks.npz", tmp_path / "points.csv"
+    csv.write_text("t,x,y\n2,10.5,11\n0,30,40\n")
+    for option in ("--queries", "--points"):
+        done = run("track", noise, option, csv, "--model", "lucas_kanade", "-o", target, "--overwrite")
+        assert done.exit_code == 0, done.output
+        assert points_in(target).tolist() == [[2, 10.5, 11], [0, 30, 40]]
+    done = run("track", noise, "--grid", 20, "--frame", 3, "--model", "lucas_kanade", "-o", target, "--overwrite")
+    assert done.exit_code == 0, done.output
+    x, y = points_in(target)[:, 1:].T
+    assert set(points_in(target)[:, 0]) == {3}
+    assert np.unique(x).tolist() == [9.5, 29.5, 49.5, 69.5]
+    assert np.unique(y).tolist() == [11.5, 31.5, 51.5]
+
+
+def test_points_come_from_the_wall_or_a_class(tmp_path):
+    target, short = tmp_path / "tracks.npz", tmp_path / "short.npz"
+    np.savez(short, frames=read_clip(DEMO).frames[::6], fps=20.0)
+    fast = ("--model", "lucas_kanade", "-o", target, "--overwrite", "--view", "A4C")
+    assert run("track", short, "--wall", "all", "--frame", 2, *fast).exit_code == 0
+    walls = points_in(target)
+    assert set(walls[:, 0]) == {2}
+    assert len(walls) == 3 * 61
+    assert run("track", short, "--wall", "epicardial", *fast).exit_code == 0
+    assert read_tracks(target).wall.layer == "epicardial"
+    done = run("track", short, "--mask", "lv_cavity", "--mask-step", 10, *fast, "--json")
+    assert done.exit_code == 0, done.output
+    facts = json.loads(done.stdout)
+    assert facts["points"] == len(points_in(target)) > 10
+    assert facts["warnings"] == []
+    for wrong, named in [
+        (("--wall", "pericardial"), "pericardial"),
+        (("--mask", "left_ear"), "left_ear"),
+        (("--mask", "lv_cavity", "--frame", 99), "99"),
+        (("--wall", "all", "--frame", 99), "99"),
+        (("--grid", 0), "spacing_px"),
+    ]:
+        done = run("track", short, *wrong, *fast)
+        assert done.exit_code == 1
+        assert named in done.stderr
+
+
+def test_a_strange_clip_is_tracked_with_a_warning(noise, tmp_path):
+    done = run("track", noise, "--grid", 20, "--model", "lucas_kanade", "-o", tmp_path / "a.npz")
+    assert done.exit_code == 0
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("warning: ")]
+    assert "unlike" in line
+    assert "likeness" in line
+    done = run("track", noise, "--grid", 20, "--model", "lucas_kanade", "-o", tmp_path / "b.npz", "--json")
+    (line,) = json.loads(done.stdout)["warnings"]
+    assert "unlike" in line
+
+
+@pytest.mark.parametrize("model", TRACKERS)
+def test_bad_points_are_one_clear_line(model, noise, tmp_path):
+    csv, target = tmp_path / "points.csv", tmp_path / "tracks.npz"
+    for text, named in [
+        ("t,x,y\n0,500,5\n", "outside"),
+        ("t,x,y\n8,5,5\n", "from 0 to 7"),
+        ("t,x,y\n0,5,nan\n", "points.csv, line 2: y is nan"),
+        ("t,x\n0,5\n", "lacks y"),
+        ("t,x,y\n", "no points"),
+    ]:
+        csv.write_text(text)
+        done = run("track", noise, "--queries", csv, "--model", model, "-o", target)
+        assert done.exit_code == 1
+        (line,) = [line for line in done.stderr.splitlines() if line]
+        assert line.startswith("echomotion: ")
+        assert named in line
+        assert not target.exists()
+    csv.write_text("x,y\n5,5\n")
+    done = run("track", noise, "--queries", csv, "--model", model, "--weights", tmp_path, "-o", target)
+    assert done.exit_code == 1
+    assert "weights" in done.stderr
 
 
 def test_models_are_listed_with_their_licence():

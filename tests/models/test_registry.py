@@ -9,6 +9,8 @@ from echomotion.core import Clip, DataError, ModelError
 from echomotion.models.registry import create_segmenter, create_tracker, list_models, register
 from echomotion.models.run import track
 
+pytestmark = pytest.mark.filterwarnings("ignore::echomotion.EchoMotionWarning")
+
 TRACKERS = [info.name for info in list_models("tracker")]
 SEGMENTERS = [info.name for info in list_models("segmenter")]
 

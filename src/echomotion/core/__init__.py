@@ -7,6 +7,7 @@ from echomotion.core.errors import (
     DataError,
     DatasetError,
     EchoMotionError,
+    EchoMotionWarning,
     ModelError,
     OutputError,
 )
@@ -23,6 +24,7 @@ __all__ = [
     "DataError",
     "DatasetError",
     "EchoMotionError",
+    "EchoMotionWarning",
     "Geometry",
     "Keypoints",
     "Layer",

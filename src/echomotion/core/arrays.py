@@ -29,7 +29,10 @@ def frozen_array(
     finite : bool
         Refuse NaN and infinity (floating types only).
     """
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{name} cannot be made an array ({error})") from None
     if array.ndim != len(shape) or any(
         want is not None and have != want for have, want in zip(array.shape, shape, strict=True)
     ):

@@ -28,3 +28,7 @@ class OutputError(EchoMotionError):
 
 class DatasetError(EchoMotionError):
     """A dataset folder is missing, incomplete or laid out differently."""
+
+
+class EchoMotionWarning(UserWarning):
+    """Something that a reader of the results must know, and that does not stop the work."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from echomotion.core import Clip, Masks, Tracks
 
@@ -43,6 +45,63 @@ class Tracker(Protocol):
         DataError
             When there are no queries, or one lies off the clip.
         """
+
+
+@dataclass(frozen=True)
+class TrackUpdate:
+    """What became final with a frame that was pushed, of all N points in the order in which they were added.
+
+    Attributes
+    ----------
+    first_frame : int
+        The frame of the first column, counted from the first frame that was pushed. Where points were found for the
+        first time, it may lie before what was returned earlier, as far as their window reaches back; what had been
+        returned of other points then comes again unchanged.
+    xy : float32 (N, F, 2)
+        Native pixels; NaN on the frames before a point's own window. F may be 0.
+    visible : bool (N, F)
+        False there.
+    confidence : float32 (N, F)
+        As in :class:`~echomotion.core.Tracks`; 0 there.
+    """
+
+    first_frame: int
+    xy: NDArray[np.float32]
+    visible: NDArray[np.bool_]
+    confidence: NDArray[np.float32]
+
+    @property
+    def n_frames(self) -> int:
+        """Number of frames F."""
+        return self.xy.shape[1]
+
+
+class Stream(Protocol):
+    """Follows points through frames that come one by one; made by a :class:`StreamingTracker`.
+
+    What is handed in has been checked by :class:`echomotion.models.trackers.session.TrackingSession`.
+    """
+
+    @property
+    def oldest(self) -> int:
+        """The first frame on which a point may still be added."""
+
+    def add(self, queries: NDArray[np.float64]) -> None:
+        """Add points (N, 3), ``(t, x, y)`` in native pixels, t from `oldest` on, be it in the future."""
+
+    def push(self, frame: NDArray[np.uint8]) -> TrackUpdate:
+        """Take the next frame (h, w), which nobody else writes to."""
+
+    def finish(self) -> TrackUpdate:
+        """What is left when no frame will come."""
+
+
+@runtime_checkable
+class StreamingTracker(Tracker, Protocol):
+    """A tracker that can also be used frame by frame."""
+
+    def stream(self, clip: Clip) -> Stream:
+        """A new stream of frames with the size and spacing of `clip`, whose pictures do not matter."""
 
 
 @runtime_checkable

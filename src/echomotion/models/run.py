@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from numpy.typing import ArrayLike
 
-from echomotion.core import Clip, Masks, Tracks, WallPoints
+from echomotion.core import Clip, DataError, EchoMotionWarning, Masks, Tracks, WallPoints
 from echomotion.core.tracks import checked_queries
 from echomotion.models.base import Progress
 from echomotion.models.registry import create_segmenter, create_tracker
+from echomotion.models.trackers.session import TrackingSession
+from echomotion.preprocess.familiarity import unfamiliar
 
 DEFAULT_TRACKER = "multilag_matching"
 DEFAULT_SEGMENTER = "unet"
@@ -22,6 +25,7 @@ def track(
     model: str = DEFAULT_TRACKER,
     weights: str | None = None,
     progress: Progress | None = None,
+    warn: bool = True,
     **options: Any,
 ) -> Tracks:
     """Follow points through a clip, forward and backward from each query's frame.
@@ -35,6 +39,9 @@ def track(
         As in :func:`echomotion.create_tracker`.
     progress : callable, optional
         Called with (done, total).
+    warn : bool
+        Issue an :class:`~echomotion.core.EchoMotionWarning` when the clip looks unlike those that the trackers were
+        made on (:mod:`echomotion.preprocess.familiarity`).
 
     Returns
     -------
@@ -48,11 +55,50 @@ def track(
     ModelError
         As :func:`echomotion.create_tracker`.
     """
+    if not isinstance(clip, Clip):
+        raise DataError(
+            f"track needs a Clip, not {type(clip).__name__}; make one with read_clip(path) or Clip(frames, times_s)"
+        )
     tracker = create_tracker(model, weights=weights, **options)
     wall = queries if isinstance(queries, WallPoints) else None
     points = checked_queries(wall.queries if wall is not None else queries, clip.n_frames, clip.shape)
+    strange = unfamiliar(clip) if warn else None
+    if strange is not None:
+        warnings.warn(strange, EchoMotionWarning, stacklevel=2)
     tracks = tracker.track(clip, points, progress=progress)
     return Tracks(tracks.xy, tracks.visible, tracks.confidence, tracks.queries, wall, tracker.name)
+
+
+def tracking_session(
+    *,
+    model: str = DEFAULT_TRACKER,
+    weights: str | None = None,
+    spacing_mm: tuple[float, float] | None = None,
+    **options: Any,
+) -> TrackingSession:
+    """Follow points through frames that come one by one, with bounded memory.
+
+    For the frames of the window that holds a query and all later ones the result is that of :func:`track` on the whole
+    clip; trackers that go from frame to frame tell every frame at once, from the query on.
+
+    Parameters
+    ----------
+    model, weights, options
+        As in :func:`echomotion.create_tracker`.
+    spacing_mm : (float, float), optional
+        Height and width of a pixel.
+
+    Returns
+    -------
+    TrackingSession
+        ``add(queries)``, ``push(frame)``, ``finish()``, ``reset()``.
+
+    Raises
+    ------
+    ModelError
+        As :func:`echomotion.create_tracker`, or when the tracker needs a whole clip.
+    """
+    return TrackingSession(create_tracker(model, weights=weights, **options), spacing_mm)
 
 
 def segment(

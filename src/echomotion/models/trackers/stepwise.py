@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from echomotion.core import Clip, Tracks
+from echomotion.core import Clip, Geometry, Tracks
 from echomotion.core.tracks import checked_queries
-from echomotion.models.base import Progress
+from echomotion.models.base import Progress, TrackUpdate
 from echomotion.models.trackers.patches import normalised, patches_at
-from echomotion.models.trackers.working_grid import working_frames
+from echomotion.models.trackers.working_grid import on_grid, working_frames, working_geometry
 
 Frame = NDArray[np.uint8]
 Points = NDArray[np.float64]
@@ -75,7 +75,6 @@ def walk(frames: NDArray[np.uint8], queries: Points, step: Step, progress: Progr
     xy = np.repeat(queries[:, None, 1:], length, axis=1)
     squares = np.zeros((count, length))
     inside = np.ones((count, length), dtype=bool)
-    limit = np.array([frames.shape[2], frames.shape[1]]) - 0.5
     done, total = 0, max(1, 2 * (length - 1))
     for direction in (1, -1):
         first, last = (0, length - 1) if direction > 0 else (length - 1, 0)
@@ -83,24 +82,34 @@ def walk(frames: NDArray[np.uint8], queries: Points, step: Step, progress: Progr
             here, there = frames[t], frames[t + direction]
             begun = start <= t if direction > 0 else start >= t
             if begun.any():
-                moving = np.flatnonzero(begun & inside[:, t])
-                origin = xy[moving, t]
-                found = step(here, there, origin)
-                miss = step(there, here, found) - origin
-                stays = np.all((found >= -0.5) & (found <= limit), axis=1)
-                xy[begun, t + direction] = xy[begun, t]
-                squares[begun, t + direction] = squares[begun, t]
-                inside[begun, t + direction] = False
-                kept = moving[stays]
-                xy[kept, t + direction] = found[stays]
-                squares[kept, t + direction] += np.sum(miss[stays] ** 2, axis=1)
-                inside[kept, t + direction] = True
+                to = t + direction
+                xy[begun, to], squares[begun, to], inside[begun, to] = advance(
+                    here, there, xy[begun, t], squares[begun, t], inside[begun, t], step
+                )
             done += 1
             if progress is not None:
                 progress(done, total)
     if length == 1 and progress is not None:
         progress(1, 1)
     return Walk(xy, np.sqrt(squares), inside)
+
+
+def advance(
+    here: Frame, there: Frame, xy: Points, squares: NDArray[np.float64], inside: NDArray[np.bool_], step: Step
+) -> tuple[Points, NDArray[np.float64], NDArray[np.bool_]]:
+    """Places (N, 2), summed squares (N,) of the errors and whether inside (N,), one frame further."""
+    limit = np.array([there.shape[1], there.shape[0]]) - 0.5
+    moving = np.flatnonzero(inside)
+    origin = xy[moving]
+    found = step(here, there, origin)
+    miss = step(there, here, found) - origin
+    stays = np.all((found >= -0.5) & (found <= limit), axis=1)
+    kept = moving[stays]
+    xy, squares, inside = xy.copy(), squares.copy(), np.zeros_like(inside)
+    xy[kept] = found[stays]
+    squares[kept] += np.sum(miss[stays] ** 2, axis=1)
+    inside[kept] = True
+    return xy, squares, inside
 
 
 def likeness(
@@ -126,11 +135,12 @@ def likeness(
     for t in np.unique(start):
         asked = start == t
         template[asked] = normalised(patches_at(query_frames[int(t)], origin[asked], LIKENESS_PX))
-    found = [
-        np.sum(normalised(patches_at(frame, xy[:, t], LIKENESS_PX)) * template, axis=1)
-        for t, frame in enumerate(frames)
-    ]
-    return np.stack(found, axis=1).astype(np.float64)
+    return np.stack([likeness_to(template, frame, xy[:, t]) for t, frame in enumerate(frames)], axis=1)
+
+
+def likeness_to(template: NDArray[np.float32], frame: Frame, xy: Points) -> NDArray[np.float64]:
+    """Correlation (N,) of the patches at places (N, 2) with normalised ones (N, K)."""
+    return np.sum(normalised(patches_at(frame, xy, LIKENESS_PX)) * template, axis=1).astype(np.float64)
 
 
 @dataclass
@@ -159,16 +169,118 @@ class StepwiseTracker:
         points = checked_queries(queries, clip.n_frames, clip.shape)
         frames, geometry = working_frames(clip, self.max_height)
         start = points[:, 0].astype(np.int64)
-        on_grid = np.column_stack([start, geometry.to_grid(points[:, 1:])])
-        found = walk(frames, on_grid, self.step, progress)
-        drift = found.drift * REFERENCE_HEIGHT / frames.shape[1]
-        alike = likeness([*frames], found.xy, start, on_grid[:, 1:], {int(t): frames[t] for t in np.unique(start)})
-        confidence = self.calibration.probability(alike, drift)
-        confidence[~found.inside] = 0
-        visible = found.inside & (confidence >= self.min_visible)
+        queries_on_grid = np.column_stack([start, geometry.to_grid(points[:, 1:])])
+        found = walk(frames, queries_on_grid, self.step, progress)
+        query_frames = {int(t): frames[t] for t in np.unique(start)}
+        alike = likeness([*frames], found.xy, start, queries_on_grid[:, 1:], query_frames)
+        confidence, visible = self.judge(alike, found.drift, found.inside, frames.shape[1])
         xy = geometry.to_native(found.xy).astype(np.float32)
         rows = np.arange(len(points))
         xy[rows, start] = points[:, 1:]
         confidence[rows, start] = 1
         visible[rows, start] = True
         return Tracks(xy, visible, confidence.astype(np.float32), points, model=self.name)
+
+    def judge(
+        self, alike: NDArray[np.float64], drift: NDArray[np.float64], inside: NDArray[np.bool_], rows: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Confidence and visibility from likeness and drift in px of a grid of so many rows."""
+        confidence = self.calibration.probability(alike, drift * REFERENCE_HEIGHT / rows)
+        confidence[~inside] = 0
+        return confidence, inside & (confidence >= self.min_visible)
+
+    def stream(self, clip: Clip) -> StepStream:
+        """Frame by frame, forward; see :class:`echomotion.models.base.StreamingTracker`."""
+        return StepStream(self, working_geometry(clip, self.max_height))
+
+
+class StepStream:
+    """The forward walk of a :class:`StepwiseTracker`, one frame at a time; an :class:`echomotion.models.base.Stream`.
+
+    It holds the last frame and, for each point, the patch around its query.
+
+    Parameters
+    ----------
+    tracker : StepwiseTracker
+    geometry : Geometry
+        From native pixels to the working grid.
+    """
+
+    def __init__(self, tracker: StepwiseTracker, geometry: Geometry) -> None:
+        self.tracker, self.geometry = tracker, geometry
+        self.pushed = 0
+        self.here: Frame | None = None
+        self.queries = np.zeros((0, 3))
+        self.xy = np.zeros((0, 2))
+        self.squares = np.zeros(0)
+        self.inside = np.zeros(0, dtype=bool)
+        self.template = np.zeros((0, LIKENESS_PX**2), dtype=np.float32)
+        # The last column that was told, and whether points were added on that frame since.
+        self.told = _nothing(0, self.pushed, 0)
+        self.late = False
+
+    @property
+    def oldest(self) -> int:
+        """The last frame that was pushed."""
+        return max(0, self.pushed - 1)
+
+    def add(self, queries: Points) -> None:
+        """Add points (N, 3) on the last frame or later ones."""
+        count = len(queries)
+        self.queries = np.concatenate([self.queries, queries])
+        self.xy = np.concatenate([self.xy, self.geometry.to_grid(queries[:, 1:])])
+        self.squares = np.append(self.squares, np.zeros(count))
+        self.inside = np.append(self.inside, np.ones(count, dtype=bool))
+        self.template = np.pad(self.template, ((0, count), (0, 0)))
+        told, more = self.told, _nothing(count, self.told.first_frame, self.told.n_frames)
+        self.told = TrackUpdate(
+            told.first_frame,
+            np.concatenate([told.xy, more.xy]),
+            np.concatenate([told.visible, more.visible]),
+            np.concatenate([told.confidence, more.confidence]),
+        )
+        if self.here is not None:
+            self.late |= self._begin(self.here, self.pushed - 1)
+
+    def push(self, frame: Frame) -> TrackUpdate:
+        """Walk to the next frame."""
+        here, there, now = self.here, on_grid(frame, self.geometry), self.pushed
+        begun = self.queries[:, 0] < now
+        if here is not None and begun.any():
+            self.xy[begun], self.squares[begun], self.inside[begun] = advance(
+                here, there, self.xy[begun], self.squares[begun], self.inside[begun], self.tracker.step
+            )
+        before = self.told if self.late else _nothing(len(self.queries), now, 0)
+        self.told = _nothing(len(self.queries), now, 1)
+        self.here, self.pushed, self.late = there, now + 1, False
+        self._begin(there, now)
+        if begun.any():
+            alike = likeness_to(self.template[begun], there, self.xy[begun])
+            drift = np.sqrt(self.squares[begun])
+            confidence, visible = self.tracker.judge(alike, drift, self.inside[begun], there.shape[0])
+            self.told.xy[begun, 0] = self.geometry.to_native(self.xy[begun])
+            self.told.visible[begun, 0], self.told.confidence[begun, 0] = visible, confidence
+        return TrackUpdate(
+            before.first_frame,
+            np.concatenate([before.xy, self.told.xy], axis=1),
+            np.concatenate([before.visible, self.told.visible], axis=1),
+            np.concatenate([before.confidence, self.told.confidence], axis=1),
+        )
+
+    def finish(self) -> TrackUpdate:
+        """Nothing is left, but for points that were added on the last frame."""
+        return self.told if self.late else _nothing(len(self.queries), self.pushed, 0)
+
+    def _begin(self, frame: Frame, number: int) -> bool:
+        """Keep what the points of this frame look like, and tell their places; whether there are any."""
+        rows = np.flatnonzero(self.queries[:, 0] == number)
+        if len(rows):
+            self.template[rows] = normalised(patches_at(frame, self.xy[rows], LIKENESS_PX))
+            self.told.xy[rows, -1], self.told.visible[rows, -1] = self.queries[rows, 1:], True
+            self.told.confidence[rows, -1] = 1
+        return len(rows) > 0
+
+
+def _nothing(n_points: int, first_frame: int, n_frames: int) -> TrackUpdate:
+    xy = np.full((n_points, n_frames, 2), np.nan, dtype=np.float32)
+    return TrackUpdate(first_frame, xy, np.zeros(xy.shape[:2], dtype=bool), np.zeros(xy.shape[:2], dtype=np.float32))

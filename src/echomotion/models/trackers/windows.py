@@ -119,6 +119,16 @@ class Sweep:
         self.confidence = np.zeros((count, 0))
         self.known = np.zeros((count, 0), dtype=bool)
 
+    def extend(self, queries: FloatArray) -> None:
+        """Take in further queries (M, 3), on frames for which no window has been followed."""
+        count = len(queries)
+        self.start = np.append(self.start, queries[:, 0].astype(np.int64))
+        self.origin = np.concatenate([self.origin, queries[:, 1:].astype(np.float64)])
+        self.xy = np.pad(self.xy, ((0, count), (0, 0), (0, 0)))
+        self.visible, self.confidence, self.known = (
+            np.pad(a, ((0, count), (0, 0))) for a in (self.visible, self.confidence, self.known)
+        )
+
     def remember(self, number: int, frame: Prepared) -> None:
         """Keep a frame on which points are asked for."""
         if np.any(self.start == number):

@@ -28,7 +28,12 @@ def working_frames(clip: Clip, max_height: int) -> tuple[NDArray[np.uint8], Geom
     geometry = working_geometry(clip, max_height)
     if geometry.grid_shape == clip.shape:
         return clip.frames, geometry
-    return np.stack([geometry.warp(frame) for frame in clip.frames]), geometry
+    return np.stack([on_grid(frame, geometry) for frame in clip.frames]), geometry
+
+
+def on_grid(frame: NDArray[np.uint8], geometry: Geometry) -> NDArray[np.uint8]:
+    """One native frame on the working grid."""
+    return frame if geometry.grid_shape == geometry.native_shape else geometry.warp(frame)
 
 
 def shrunk(frames: NDArray[np.uint8], factor: int) -> tuple[NDArray[np.uint8], Geometry]:
