@@ -16,8 +16,8 @@ from echomotion.core import DataError
 from echomotion.datasets.camus import CITATION
 from echomotion.models.base import Progress
 from echomotion.models.segmenters.unet import UNetConfig
-from echomotion.models.trackers.echomotion_tracker import EchomotionTrackerNetwork, EchomotionTrackerParts
 from echomotion.models.trackers.echotracker import EchoTrackerConfig, EchoTrackerNetwork
+from echomotion.models.trackers.judging import JudgeNetwork
 from echomotion.models.trackers.learned import WORKING_ROWS
 from echomotion.models.trackers.network import PointNetwork
 from echomotion.models.trackers.specknet import SpeckNetConfig, SpeckNetNetwork
@@ -149,13 +149,14 @@ def _points(network: type[PointNetwork], options: type[Any]) -> Callable[..., tu
 
 def _echomotion_tracker(recipe: Recipe, data: str | Path, name: str) -> tuple[Task, dict[str, Any]]:
     training: EchomotionTrackerTraining = _checked(EchomotionTrackerTraining, recipe.training, name)
-    parts: EchomotionTrackerParts = _checked(EchomotionTrackerParts, recipe.options, name)
+    if unknown := sorted(set(recipe.options) - {"width"}):
+        raise DataError(f"recipe {name}: unknown field {', '.join(unknown)}; options has width")
     facts = {
         "grid": [WORKING_ROWS],
         "normalisation": "grey levels as they are; correlation takes out mean and contrast",
         "trained_on": "own simulation of A4C, A2C, A3C, PLAX and PSAX views; no right-ventricular view",
     }
-    return EchomotionTrackerTask(data, training, EchomotionTrackerNetwork(parts)), facts
+    return EchomotionTrackerTask(data, training, JudgeNetwork(**recipe.options)), facts
 
 
 _TASKS: dict[str, Callable[[Recipe, str | Path, str], tuple[Task, dict[str, Any]]]] = {

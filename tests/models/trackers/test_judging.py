@@ -1,12 +1,9 @@
-"""Confidence and visibility of positions, and reading of volumes, by small networks."""
+"""Confidence and visibility of positions by a small network."""
 
 import numpy as np
 import pytest
-import torch
 
-from echomotion.models.trackers.correlation import peaks
 from echomotion.models.trackers.judging import MARKS, Evidence, JudgeNetwork, judge_by_network, marks
-from echomotion.models.trackers.pair_reader import PairReader, read_by_network
 from echomotion.models.trackers.windows import Asked
 
 
@@ -50,26 +47,3 @@ def test_a_judge_gives_probabilities_and_obeys_its_threshold(case):
     assert np.all((confidence > 0) & (confidence < 1))
     assert visible.all()
     assert not judge_by_network(network, 1.0)(*case)[1].any()
-
-
-def test_an_untrained_reader_gives_the_place_of_the_highest_value(rng):
-    volumes = rng.random((5, 3, 9, 9)).astype(np.float32)
-    lags = np.tile(np.array([1, 3, 0]), (5, 1))
-    offset, information = read_by_network(PairReader(4).eval())(volumes, lags, np.array([1.0, 2, 3]))
-    top, _, _ = peaks(volumes)
-    assert offset == pytest.approx(np.moveaxis(top, 1, 0), abs=1e-5)
-    assert information == pytest.approx(0.5)
-
-
-def test_a_reader_sees_each_volume_with_its_own_lag_and_spread(rng):
-    torch.manual_seed(0)
-    reader = PairReader(2)
-    torch.nn.init.normal_(reader.layers[-1].weight)
-    read = read_by_network(reader.eval())
-    volumes = rng.random((4, 3, 5, 5)).astype(np.float32)
-    lags = rng.integers(0, 9, (4, 3))
-    spread = np.array([1.0, 2, 5])
-    offset, information = read(volumes, lags, spread)
-    alone = read(volumes[2:3, 1:2], lags[2:3, 1:2], spread[1:2])
-    assert offset[1, 2] == pytest.approx(alone[0][0, 0], abs=1e-5)
-    assert information[1, 2] == pytest.approx(alone[1][0, 0], rel=1e-4)

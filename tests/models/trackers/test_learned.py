@@ -10,7 +10,7 @@ from torch import nn
 from echomotion.core import Clip, DataError, ModelError
 from echomotion.models.registry import create_tracker
 from echomotion.models.trackers.echotracker import EchoTrackerConfig, EchoTrackerNetwork
-from echomotion.models.trackers.learned import LearnedOptions, LearnedTracker, PointFollower
+from echomotion.models.trackers.learned import LearnedOptions, PointFollower, tracker_of
 from echomotion.models.trackers.network import PointNetwork, PointOutput
 from echomotion.models.trackers.specknet import SpeckNetConfig, SpeckNetNetwork
 from echomotion.models.trackers.taptr import TAPTRConfig, TAPTRNetwork
@@ -43,7 +43,7 @@ def shaken(module, seed=1):
 
 def tracker(name, **options):
     torch.manual_seed(0)
-    return LearnedTracker(name, shaken(NETWORKS[name]()), LearnedOptions(device="cpu", **options))
+    return tracker_of(name, shaken(NETWORKS[name]()), LearnedOptions(device="cpu", **options))
 
 
 def clip(frames=13, rows=80, columns=96, seed=0):
@@ -63,7 +63,7 @@ def test_the_query_comes_back_exactly_and_the_clip_as_it_was(name):
     assert np.array_equal(one.frames, before)
     assert np.array_equal(queries, QUERIES)
     assert tracks.xy.shape == (6, 13, 2)
-    assert ((tracks.xy >= 0) & (tracks.xy <= [95, 79])).all()
+    assert ((tracks.xy >= -0.5) & (tracks.xy <= [95.5, 79.5])).all()
     assert ((tracks.confidence >= 0) & (tracks.confidence <= 1)).all()
     assert tracks.model == name
     # Points move, before their query and after it.
@@ -141,8 +141,8 @@ class Leaving(PointNetwork):
 
 def test_a_point_off_the_frame_has_no_confidence():
     frames = np.repeat(np.arange(4, dtype=np.uint8) + 10, 40 * 60).reshape(4, 40, 60)
-    tracks = LearnedTracker("leaving", Leaving()).track(Clip(frames, np.arange(4) / 50), [[0, 45, 20]])
-    assert np.allclose(tracks.xy[0, :, 0], [45, 15, 0, 0])
+    tracks = tracker_of("leaving", Leaving()).track(Clip(frames, np.arange(4) / 50), [[0, 45, 20]])
+    assert np.allclose(tracks.xy[0, :, 0], [45, 15, -0.5, -0.5])
     assert np.allclose(tracks.xy[0, :, 1], 20)
     assert (tracks.confidence[0, 2:] == 0).all()
     assert tracks.confidence[0, 1] > 0.99

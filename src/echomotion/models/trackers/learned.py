@@ -9,14 +9,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from echomotion.core import Clip, ModelError, Tracks
-from echomotion.core.tracks import checked_queries
-from echomotion.models.base import Progress
+from echomotion.core import ModelError
+from echomotion.models.trackers.follower_tracker import FollowerTracker
 from echomotion.models.trackers.network import Features, PointNetwork
-from echomotion.models.trackers.windows import Asked, Found, follow_clip
-from echomotion.models.trackers.working_grid import working_frames
+from echomotion.models.trackers.windows import Asked, Found
 from echomotion.models.weights import Weights
 
 # Rows of the working grid at most; networks are trained at this scale.
@@ -81,7 +79,7 @@ class PointFollower:
         descriptors = self.network.describe(
             looks, torch.from_numpy(np.searchsorted(numbers, asked.start)).to(self.device), origin
         )
-        known = asked.known.any(axis=1)[:, None, None]
+        known = np.asarray(asked.known.any(axis=1))[:, None, None]
         start = self._tensor(np.where(known, asked.xy, asked.origin[:, None]))
         output = self.network.follow(_joined(frames), descriptors, start)
         tell()
@@ -97,49 +95,23 @@ class PointFollower:
         return torch.from_numpy(values).to(self.device, torch.float32)
 
 
-class LearnedTracker:
-    """A tracker made of a point network; see :class:`echomotion.models.base.Tracker`.
-
-    Positions off the frame are brought to its border, with confidence 0.
+def tracker_of(name: str, network: PointNetwork, options: LearnedOptions | None = None) -> FollowerTracker:
+    """A tracker of native pixels around a network, on its device.
 
     Parameters
     ----------
     name : str
     network : PointNetwork
     options : LearnedOptions
-    weights : Weights, optional
-        Where the network's numbers come from.
     """
-
-    def __init__(
-        self, name: str, network: PointNetwork, options: LearnedOptions | None = None, weights: Weights | None = None
-    ) -> None:
-        options = options or LearnedOptions()
-        self.name = name
-        self.weights = weights
-        device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
-        self.follower = PointFollower(network.to(device), options.min_visible)
-
-    def track(self, clip: Clip, queries: ArrayLike, *, progress: Progress | None = None) -> Tracks:
-        """Follow points through a whole clip; see :class:`echomotion.models.base.Tracker`."""
-        points = checked_queries(queries, clip.n_frames, clip.shape)
-        frames, geometry = working_frames(clip, WORKING_ROWS)
-        start = points[:, 0].astype(np.int64)
-        found = follow_clip(self.follower, frames, np.column_stack([start, geometry.to_grid(points[:, 1:])]), progress)
-        xy = geometry.to_native(found.xy)
-        limit = np.array(clip.shape[::-1]) - 0.5
-        inside = np.all((xy >= -0.5) & (xy <= limit), axis=-1)
-        xy = np.clip(xy, 0, limit - 0.5).astype(np.float32)
-        confidence = np.where(inside, found.confidence, 0).astype(np.float32)
-        visible = found.visible & inside
-        rows = np.arange(len(points))
-        xy[rows, start], confidence[rows, start], visible[rows, start] = points[:, 1:], 1, True
-        return Tracks(xy, visible, confidence, points, model=self.name)
+    options = options or LearnedOptions()
+    device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    return FollowerTracker(name, PointFollower(network.to(device), options.min_visible), WORKING_ROWS)
 
 
 def learned_tracker(
     name: str, network: Callable[[Any], PointNetwork], config: type[Any], options: LearnedOptions, weights: Weights
-) -> LearnedTracker:
+) -> FollowerTracker:
     """A tracker with trained weights.
 
     Parameters
@@ -163,7 +135,7 @@ def learned_tracker(
         raise ModelError(f"the weights of {name} name options that this version lacks: {', '.join(unknown)}")
     module = network(config(**{key: _tuples(value) for key, value in told.items()}))
     weights.load_into(module)
-    return LearnedTracker(name, module, options, weights)
+    return tracker_of(name, module, options)
 
 
 def _tuples(value: Any) -> Any:

@@ -38,7 +38,7 @@ _INFORMATION = 40.0
 _MEMORY = 400e6
 _LEAST_BLOCK = 8
 # How squares are read need not be exact: rather too little deformed than by noise.
-MATERIAL_CALM = 0.1
+_CALM = 0.1
 # Times the weights of pairs and neighbours are renewed.
 _ROUNDS = 3
 
@@ -130,7 +130,7 @@ def refine(
     weights = neighbour_weights(xy, stage.sigma_px)
     same = weights.multiply(estimate.start[:, None] == estimate.start[None])
     same = sparse.csr_array(same / same.sum(axis=1)[:, None])
-    gradient, _ = local_affine(xy, estimate.start, estimate.origin, stage.gradient_px, MATERIAL_CALM)
+    gradient, _ = local_affine(xy, estimate.start, estimate.origin, stage.gradient_px, _CALM)
     length = len(frames)
     measured = [Pairs(lag, *_empty(len(xy), length - lag)) for lag in _usable(stage, length)]
     to_query = Pairs(0, *_empty(len(xy), length))
