@@ -6,7 +6,7 @@ network learns from what was noted of each (:func:`echomotion.models.trackers.ju
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +38,8 @@ class EchomotionTrackerTraining:
     batch : int
         Positions in a step.
     motion : ImpartialMotion
+    changed : float
+        Share of samples whose appearance may be changed.
     templates : str or None
         A CAMUS folder whose training patients give the anatomy of the four-chamber cines.
     sequences, selection : int
@@ -51,6 +53,7 @@ class EchomotionTrackerTraining:
     draws: int = 1
     batch: int = 8192
     motion: ImpartialMotion = field(default_factory=ImpartialMotion)
+    changed: float = 0.3
     templates: str | None = None
     sequences: int = 64
     selection: int = 8
@@ -126,12 +129,13 @@ def note(cines: list[Cine], training: EchomotionTrackerTraining, seed: int) -> N
     # Positions are not judged here.
     follower = MultilagFollower(matching, (read_peaks,) * len(matching.stages), lambda *_: _no_judgement())
     rows = []
+    plain = replace(training.motion, appearance=False)
     for number, cine in enumerate(cines):
         for draw in range(training.draws):
             rng = np.random.default_rng([seed, number, draw])
-            sample = draw_cine(
-                cine, rng, training.motion, frames=training.frames, size=training.size, points=training.points
-            )
+            # Most as simulated: a judge that has seen poor pictures above all is too humble on good ones.
+            motion = training.motion if rng.random() < training.changed else plain
+            sample = draw_cine(cine, rng, motion, frames=training.frames, size=training.size, points=training.points)
             rows.append(_judged(follower, asked_together(sample)))
     found, near, visible = (torch.from_numpy(np.concatenate(part)) for part in zip(*rows, strict=True))
     return Noted(found, near.float(), visible.float())
