@@ -169,9 +169,8 @@ class _Reader(nn.Module):
             nn.Conv2d(hidden, hidden, 3, padding=2, dilation=2),
             nn.ReLU(inplace=True),
         )
-        self.score = nn.Conv2d(hidden, 1, 1)
-        for parameter in self.score.parameters():
-            nn.init.zeros_(parameter)
+        self.score = nn.Conv2d(hidden, 1, 1, bias=False)
+        nn.init.zeros_(self.score.weight)
         # Of the squares, the mean of the parts, and the scores of the scale above.
         parts = [1.0] if self.parts else []
         self.weights = nn.Parameter(torch.tensor([0.3] * len(self.grey) + [0.0] * len(self.learned) + parts + [1.0]))
