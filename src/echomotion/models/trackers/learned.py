@@ -81,7 +81,7 @@ class PointFollower:
         descriptors = self.network.describe(
             looks, torch.from_numpy(np.searchsorted(numbers, asked.start)).to(self.device), origin
         )
-        known = asked.known.any(axis=1)[:, None, None]
+        known = np.asarray(asked.known.any(axis=1)).reshape(-1, 1, 1)
         start = self._tensor(np.where(known, asked.xy, asked.origin[:, None]))
         output = self.network.follow(_joined(frames), descriptors, start)
         tell()
@@ -129,12 +129,12 @@ class LearnedTracker:
         xy = geometry.to_native(found.xy)
         limit = np.array(clip.shape[::-1]) - 0.5
         inside = np.all((xy >= -0.5) & (xy <= limit), axis=-1)
-        xy = np.clip(xy, 0, limit - 0.5).astype(np.float32)
+        places = np.clip(xy, 0, limit - 0.5).astype(np.float32)
         confidence = np.where(inside, found.confidence, 0).astype(np.float32)
         visible = found.visible & inside
         rows = np.arange(len(points))
-        xy[rows, start], confidence[rows, start], visible[rows, start] = points[:, 1:], 1, True
-        return Tracks(xy, visible, confidence, points, model=self.name)
+        places[rows, start], confidence[rows, start], visible[rows, start] = points[:, 1:], 1, True
+        return Tracks(places, visible, confidence, points, model=self.name)
 
 
 def learned_tracker(
