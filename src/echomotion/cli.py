@@ -364,6 +364,7 @@ def evaluate_segmentation(
 def evaluate_tracking(
     data: Annotated[Path, typer.Option(help="Folder of .npz clips with true tracks.")],
     model: TrackerName = DEFAULT_TRACKER,
+    weights: Annotated[str | None, typer.Option(help="Folder of weights, in place of the installed ones.")] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="JSON with every clip.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -373,7 +374,7 @@ def evaluate_tracking(
         from echomotion.datasets.tracking import read_tracking
         from echomotion.evaluation import tracking
 
-        tracker = create_tracker(model)
+        tracker = create_tracker(model, weights=weights)
         cases = list(read_tracking(name))
         with progress_bar(f"{model} on {Path(name).name}", quiet=as_json) as stage:
             report = tracking.evaluate_tracking(tracker, cases, progress=step(stage, "track"))

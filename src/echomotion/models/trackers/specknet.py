@@ -53,6 +53,9 @@ class SpeckNetConfig:
         Learned channels; 0 leaves them out.
     learned_side : tuple of int
         Side of the square of learned channels.
+    spread : tuple of int
+        The estimate is the mean of the places up to so many px of the map from the best one, by their scores: where
+        speckle has changed the best place is one of many, and their mean is nearer to the truth.
     width : int
         Channels of the encoder of a scale.
     hidden : int
@@ -67,9 +70,10 @@ class SpeckNetConfig:
     parts: tuple[tuple[int, int], ...] = ((5, 5), (9, 9), (11, 11))
     channels: tuple[int, ...] = (8, 0, 0)
     learned_side: tuple[int, ...] = (7, 0, 0)
+    spread: tuple[int, ...] = (2, 3, 3)
     width: int = 24
     hidden: int = 16
-    gain: float = 15.0
+    gain: float = 12.0
 
 
 class SpeckNetNetwork(PointNetwork):
@@ -148,6 +152,7 @@ class _Reader(nn.Module):
         super().__init__()
         self.reach = config.reach[level]
         self.scale = config.scales[level]
+        self.spread = config.spread[level]
         self.grey = [Square(side) for side in config.squares[level]]
         self.learned = [Square(config.learned_side[level])] if config.channels[level] else []
         side, far = config.parts[level]
@@ -164,9 +169,8 @@ class _Reader(nn.Module):
             nn.Conv2d(hidden, hidden, 3, padding=2, dilation=2),
             nn.ReLU(inplace=True),
         )
-        self.score = nn.Conv2d(hidden, 1, 1)
-        for parameter in self.score.parameters():
-            nn.init.zeros_(parameter)
+        self.score = nn.Conv2d(hidden, 1, 1, bias=False)
+        nn.init.zeros_(self.score.weight)
         # Of the squares, the mean of the parts, and the scores of the scale above.
         parts = [1.0] if self.parts else []
         self.weights = nn.Parameter(torch.tensor([0.3] * len(self.grey) + [0.0] * len(self.learned) + parts + [1.0]))
@@ -207,13 +211,13 @@ class _Reader(nn.Module):
         length = torch.linalg.vector_norm(flow, dim=-1) / 24
         hidden = self.body(torch.stack([*maps, *parts, before / 8, length], dim=2).flatten(0, 1))
         scores = scores + self.score(hidden).view(n, t, side, side)
-        offset, weight = peak(scores)
+        offset, weight = peak(scores, self.spread)
         seen = (hidden.view(n, t, -1, side, side) * weight.detach()[:, :, None]).sum(dim=(-2, -1))
         alike = (plain * weight.detach()).sum(dim=(-2, -1))
-        other = scores.masked_fill(weight > 0, -torch.inf).flatten(-2)
-        lead = scores.flatten(-2).logsumexp(-1) - other.logsumexp(-1)
+        flat = scores.detach().flatten(-2)
+        sure = (flat.amax(dim=-1) - flat.logsumexp(dim=-1)) / 8
         edge = offset.detach().abs().amax(-1) / self.reach
-        return scores, offset, torch.cat([seen, torch.stack([alike, lead.detach() / 8, edge], dim=-1)], dim=-1)
+        return scores, offset, torch.cat([seen, torch.stack([alike, sure, edge], dim=-1)], dim=-1)
 
 
 class _Encoder(nn.Module):
