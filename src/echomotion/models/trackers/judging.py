@@ -10,8 +10,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from echomotion.models.trackers.patches import patches_at
-from echomotion.models.trackers.stepwise import LIKENESS_PX, REFERENCE_HEIGHT, Calibration, Frame, likeness
+from echomotion.models.trackers.patches import normalised, patches_on
+from echomotion.models.trackers.stepwise import (
+    LIKENESS_PX,
+    REFERENCE_HEIGHT,
+    Calibration,
+    Frame,
+    likeness,
+    query_patches,
+)
 from echomotion.models.trackers.windows import Asked
 
 FloatArray = NDArray[np.float64]
@@ -96,13 +103,14 @@ def marks(frames: Sequence[Frame], evidence: Evidence, asked: Asked) -> NDArray[
     brightness and darkness of the picture there.
     """
     unit = REFERENCE_HEIGHT / frames[0].shape[0]
-    alike = likeness(frames, evidence.xy, asked.start, asked.origin, asked.query_frames)
+    templates = query_patches(asked.start, asked.origin, asked.query_frames)
+    patches = patches_on(np.stack(frames), evidence.xy, LIKENESS_PX).swapaxes(0, 1)
+    alike = np.sum(normalised(patches) * templates[:, None], axis=-1, dtype=np.float64)
     blank = np.isnan(alike)
     alike = np.where(blank, 0, alike)
     length = alike.shape[1]
     near = np.abs(np.arange(length)[:, None] - np.arange(length)) <= 2
     around = alike @ (near / near.sum(axis=0))
-    patches = np.stack([patches_at(f, evidence.xy[:, t], LIKENESS_PX) for t, f in enumerate(frames)], axis=1)
     away = np.linalg.norm(evidence.xy - asked.origin[:, None], axis=-1) * unit
     since = np.abs(np.arange(length) - asked.start[:, None])
     found = [

@@ -131,11 +131,17 @@ def likeness(
         The place of each query.
     query_frames : mapping of int to uint8 (h, w)
     """
-    template = np.empty((len(xy), LIKENESS_PX**2), dtype=np.float32)
+    template = query_patches(start, origin, query_frames)
+    return np.stack([likeness_to(template, frame, xy[:, t]) for t, frame in enumerate(frames)], axis=1)
+
+
+def query_patches(start: NDArray[np.int64], origin: Points, query_frames: Mapping[int, Frame]) -> NDArray[np.float32]:
+    """Normalised patches (N, K) of queries; NaN where there is no contrast."""
+    template = np.empty((len(start), LIKENESS_PX**2), dtype=np.float32)
     for t in np.unique(start):
         asked = start == t
         template[asked] = normalised(patches_at(query_frames[int(t)], origin[asked], LIKENESS_PX))
-    return np.stack([likeness_to(template, frame, xy[:, t]) for t, frame in enumerate(frames)], axis=1)
+    return template
 
 
 def likeness_to(template: NDArray[np.float32], frame: Frame, xy: Points) -> NDArray[np.float64]:
