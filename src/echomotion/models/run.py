@@ -14,7 +14,7 @@ from echomotion.models.registry import create_segmenter, create_tracker
 from echomotion.models.trackers.session import TrackingSession
 from echomotion.preprocess.familiarity import unfamiliar
 
-DEFAULT_TRACKER = "multilag_matching"
+DEFAULT_TRACKER = "echomotion_tracker"
 DEFAULT_SEGMENTER = "unet"
 
 
