@@ -6,6 +6,7 @@ network learns from what was noted of each (:func:`echomotion.models.trackers.ju
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,11 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from echomotion.models.trackers.judging import JudgeNetwork, marks
+from echomotion.models.trackers.judging import Evidence, JudgeNetwork, marks
 from echomotion.models.trackers.multilag import read_peaks
 from echomotion.models.trackers.multilag_matching import MultilagFollower, MultilagMatchingConfig
+from echomotion.models.trackers.stepwise import Frame
 from echomotion.models.trackers.windows import Asked
 from echomotion.training.cines import VIEWS, Cine, ImpartialMotion, Sample, SimulatedCines, draw_cine
+
+FloatArray = NDArray[np.float64]
 
 # An error below this many px is within what confidence claims.
 _WITHIN_PX = 2.0
@@ -126,9 +130,13 @@ def judgement_loss(logits: Tensor, near: Tensor, visible: Tensor) -> Tensor:
 def note(cines: list[Cine], training: EchomotionTrackerTraining, seed: int) -> Noted:
     """Find points on samples of all cines, and note what there is to be judged."""
     matching = MultilagMatchingConfig()
-    # Positions are not judged here.
-    follower = MultilagFollower(matching, (read_peaks,) * len(matching.stages), lambda *_: _no_judgement())
     rows = []
+
+    def keep(frames: Sequence[Frame], evidence: Evidence, asked: Asked) -> tuple[FloatArray, NDArray[np.bool_]]:
+        rows.append(_true_of(marks(frames, evidence, asked), evidence, asked, sample))
+        return np.ones(asked.known.shape), asked.known
+
+    follower = MultilagFollower(matching, (read_peaks,) * len(matching.stages), keep)
     plain = replace(training.motion, appearance=False)
     for number, cine in enumerate(cines):
         for draw in range(training.draws):
@@ -136,7 +144,8 @@ def note(cines: list[Cine], training: EchomotionTrackerTraining, seed: int) -> N
             # Most as simulated: a judge that has seen poor pictures above all is too humble on good ones.
             motion = training.motion if rng.random() < training.changed else plain
             sample = draw_cine(cine, rng, motion, frames=training.frames, size=training.size, points=training.points)
-            rows.append(_judged(follower, asked_together(sample)))
+            sample = asked_together(sample)
+            follower.follow(list(sample.frames), _asked(sample), lambda: None)
     found, near, visible = (torch.from_numpy(np.concatenate(part)) for part in zip(*rows, strict=True))
     return Noted(found, near.float(), visible.float())
 
@@ -150,21 +159,24 @@ def asked_together(sample: Sample) -> Sample:
     return Sample(sample.frames, sample.xy[kept], sample.visible[kept], np.full(len(kept), frame, dtype=np.int64))
 
 
-def _judged(
-    follower: MultilagFollower, sample: Sample
-) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Marks (K, MARKS), nearness (K,) and visibility (K,) of all positions but the queries."""
+def _asked(sample: Sample) -> Asked:
     rows, frame = np.arange(len(sample.xy)), int(sample.query[0])
     origin = sample.xy[rows, sample.query].astype(np.float64)
     known = np.zeros(sample.visible.shape, dtype=bool)
     known[rows, sample.query] = True
     start = np.repeat(origin[:, None], len(sample.frames), axis=1)
-    asked = Asked(sample.query, origin, {frame: sample.frames[frame]}, start, known)
-    evidence = follower.locate(list(sample.frames), asked, lambda: None)
-    found = marks(list(sample.frames), evidence, asked)
-    near = np.linalg.norm(evidence.xy - sample.xy, axis=-1) < _WITHIN_PX
-    return found[~known], near[~known], sample.visible[~known]
+    return Asked(sample.query, origin, {frame: sample.frames[frame]}, start, known)
 
 
-def _no_judgement() -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    raise NotImplementedError("positions are only located here")
+def _true_of(
+    found: NDArray[np.float32], evidence: Evidence, asked: Asked, sample: Sample
+) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Marks (K, MARKS), nearness (K,) and visibility (K,) of all positions but the queries.
+
+    Those judged are some of the sample's points: the ones that were measured.
+    """
+    apart = np.linalg.norm(asked.origin[:, None] - _asked(sample).origin, axis=-1)
+    which = apart.argmin(axis=1)
+    near = np.linalg.norm(evidence.xy - sample.xy[which], axis=-1) < _WITHIN_PX
+    rest = ~asked.known
+    return found[rest], near[rest], sample.visible[which][rest]

@@ -13,7 +13,7 @@ from echomotion.models.trackers.session import WindowStream
 from echomotion.models.trackers.windows import Found, spans
 from tests.phantoms import speckle
 
-SMALL = {"multilag_matching": {"window": 8}}
+SMALL = {"multilag_matching": {"window": 8}, "echomotion_tracker": {"window": 8}}
 
 
 def installed():

@@ -29,25 +29,23 @@ class Spectra:
 
     Attributes
     ----------
-    templates, windows : tuple of float32 (F, M, B)
-        Real and imaginary parts at B frequencies; the templates with mean 0 and length 1.
+    templates, windows : complex64 (F, M, B)
+        Fourier transforms at B frequencies; the templates' conjugate, with mean 0 and length 1.
     scale : float32 (F, M, k * k)
         One over the length of the window at every place.
-    places : float32 (2, B, k * k)
-        The inverse transform to the places of the search range.
+    places : float32 (2 * B, k * k)
+        The inverse transform to the places of the search range, from real and imaginary parts in turn.
     """
 
-    templates: tuple[Tensor, Tensor]
-    windows: tuple[Tensor, Tensor]
+    templates: Tensor
+    windows: Tensor
     scale: Tensor
     places: Tensor
 
     def volume(self, source: slice, target: slice) -> NDArray[np.float32]:
         """Correlation (F', M, k, k) of templates on `source` frames with windows on `target` frames."""
-        (tr, ti), (wr, wi) = (x[source] for x in self.templates), (x[target] for x in self.windows)
-        found = (tr * wr).addcmul_(ti, wi) @ self.places[0]
-        found += (tr * wi).addcmul_(ti, wr, value=-1) @ self.places[1]
-        found *= self.scale[target]
+        product = torch.view_as_real(self.templates[source] * self.windows[target])
+        found = (product.flatten(-2) @ self.places).mul_(self.scale[target])
         k = round(found.shape[-1] ** 0.5)
         return found.view(*found.shape[:-1], k, k).numpy()
 
@@ -81,17 +79,21 @@ def spectra(
     length = (inner.square().sum(dim=(-1, -2), keepdim=True) - size**2 * mean**2).clamp_(min=0).sqrt_()
     templates = torch.zeros_like(windows)
     templates[..., reach : reach + size, reach : reach + size] = (inner - mean) / (length + MIN_CONTRAST)
-    return Spectra(_transform(templates, kept), _transform(windows, kept), variance.rsqrt_().flatten(2), places)
+    return Spectra(
+        _transform(templates, kept).conj().resolve_conj(),
+        _transform(windows, kept),
+        variance.rsqrt_().flatten(2),
+        places,
+    )
 
 
-def _transform(squares: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
-    found = torch.fft.rfft2(squares).flatten(2)
-    return found.real[..., kept], found.imag[..., kept]
+def _transform(squares: Tensor, kept: Tensor) -> Tensor:
+    return torch.fft.rfft2(squares).flatten(2).index_select(-1, kept)
 
 
 @lru_cache(maxsize=8)
 def _tables(size: int, reach: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Frequencies of the real transform that are kept, the way from them to places (2, B, k * k), box sums (k, n)."""
+    """Frequencies of the real transform that are kept, the way from them to places (2 * B, k * k), box sums (k, n)."""
     n, k = size + 2 * reach, 2 * reach + 1
     v, u = np.meshgrid(np.fft.fftfreq(n), np.fft.rfftfreq(n), indexing="ij")
     # Half a plane is enough for real pictures; frequency 0 is nothing, since templates have no mean.
@@ -100,7 +102,7 @@ def _tables(size: int, reach: int) -> tuple[Tensor, Tensor, Tensor]:
     dy, dx = np.meshgrid(np.arange(k) - reach, np.arange(k) - reach, indexing="ij")
     phase = turns.T @ np.stack([dy.ravel(), dx.ravel()])
     # Each frequency of the half plane stands for two; the squares are of odd size, so none stands for itself.
-    places = np.stack([np.cos(phase), -np.sin(phase)]) * 2 / n**2
+    places = np.stack([np.cos(phase), -np.sin(phase)], axis=1).reshape(2 * len(kept), -1) * 2 / n**2
     sums = (np.arange(n)[None] >= np.arange(k)[:, None]) & (np.arange(n)[None] < np.arange(k)[:, None] + size)
     return (
         torch.from_numpy(kept),

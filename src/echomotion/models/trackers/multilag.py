@@ -40,7 +40,7 @@ _LEAST_BLOCK = 8
 # How squares are read need not be exact: rather too little deformed than by noise.
 _CALM = 0.1
 # Times the weights of pairs and neighbours are renewed.
-_ROUNDS = 3
+_ROUNDS = 4
 
 
 @dataclass(frozen=True)
@@ -211,9 +211,7 @@ def _blocks(n_points: int, length: int, stage: Stage) -> Iterator[tuple[int, int
         yield first, min(first + block, length)
 
 
-def _query_templates(
-    query_frames: Mapping[int, NDArray[np.uint8]], estimate: Estimate, stage: Stage
-) -> tuple[Tensor, Tensor]:
+def _query_templates(query_frames: Mapping[int, NDArray[np.uint8]], estimate: Estimate, stage: Stage) -> Tensor:
     """Templates (1, N, B) of the queries, each on its own frame and upright."""
     parts, order = [], []
     for q in np.unique(estimate.start):
@@ -222,6 +220,4 @@ def _query_templates(
         frame = query_frames[int(q)][None]
         parts.append(spectra(frame, estimate.origin[group, None], upright, stage.size, stage.reach).templates)
         order.append(group)
-    back = torch.from_numpy(np.argsort(np.concatenate(order)))
-    real, imaginary = (torch.cat(part, dim=1)[:, back] for part in zip(*parts, strict=True))
-    return real, imaginary
+    return torch.cat(parts, dim=1)[:, torch.from_numpy(np.argsort(np.concatenate(order)))]

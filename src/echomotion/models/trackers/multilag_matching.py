@@ -196,13 +196,7 @@ class MultilagFollower:
         return work(self.config.stages, min(n_points, self.config.most_nodes), n_frames)
 
     def follow(self, frames: Sequence[Frame], asked: Asked, tell: Callable[[], None]) -> Found:
-        """Find N points on all T frames."""
-        evidence = self.locate(frames, asked, tell)
-        confidence, visible = self.judge(frames, evidence, asked)
-        return Found(evidence.xy, visible, confidence)
-
-    def locate(self, frames: Sequence[Frame], asked: Asked, tell: Callable[[], None]) -> Evidence:
-        """Positions of N points on all T frames, and what tells how good they are."""
+        """Find N points on all T frames; those that are not measured are judged as the nearest that is."""
         config = self.config
         nodes, widest = spread_out(asked.origin, asked.start, config.node_px, config.most_nodes)
         some = replace(
@@ -210,13 +204,13 @@ class MultilagFollower:
         )
         moved, deviation = self._measure(frames, some, tell)
         everyone = (asked.start, asked.origin)
-        width = max(config.smooth_px, widest)
-        _, even = local_affine(moved, some.start, some.origin, width, _EXACT, everyone)
+        _, even = local_affine(moved, some.start, some.origin, max(config.smooth_px, widest), _EXACT, everyone)
         xy = np.where(asked.known[..., None], asked.xy, even)
+        uneven = np.linalg.norm(moved - even[nodes], axis=-1)
+        confidence, visible = self.judge(frames, Evidence(xy[nodes], deviation, uneven), some)
         apart = np.linalg.norm(asked.origin[:, None] - some.origin, axis=-1)
         nearest = np.where(asked.start[:, None] == some.start, apart, np.inf).argmin(axis=1)
-        uneven = np.linalg.norm(moved - even[nodes], axis=-1)
-        return Evidence(xy, deviation[nearest], uneven[nearest])
+        return Found(xy, visible[nearest], confidence[nearest])
 
     def _measure(
         self, frames: Sequence[Frame], asked: Asked, tell: Callable[[], None]

@@ -19,6 +19,8 @@ FloatArray = NDArray[np.float64]
 
 # Information of what is known, and the most that anything else is given (1 / px^2).
 _FIXED, _MOST = 1e6, 1e3
+# Turns after which what the points know by themselves hardly changes.
+_SETTLED = 2
 # Neighbours below this weight are left out.
 _LEAST_NEIGHBOUR = 0.02
 
@@ -110,6 +112,7 @@ def reconcile(
     given = [torch.from_numpy(np.moveaxis(p.information, 2, 1)) for p in measured]
     weights, among = given, _neighbours(origin, start, beliefs.neighbour_px)
     heard: tuple[Tensor, Tensor] | None = None
+    own = torch.zeros(())
     for turn in range(rounds + 1):
         matrix = smooth.expand(count, 2, length, length).clone()
         target = -(displacement @ smooth)
@@ -129,16 +132,16 @@ def reconcile(
         diagonal += fixed
         lower = torch.linalg.cholesky(matrix)
         correction = torch.cholesky_solve(target[..., None], lower)[..., 0]
-        precision = 1 / _variance(lower)
         if turn == rounds:
             break
         weights = [
             w * (beliefs.freedom + 1) / (beliefs.freedom + (_misses(p.lag, correction, o).square() * w).sum(1, True))
             for p, o, w in zip(measured, offsets, given, strict=True)
         ]
-        own = precision if heard is None else precision - heard[1]
+        if turn < _SETTLED:
+            own = 1 / _variance(lower) - (0 if heard is None else heard[1])
         heard = _hearsay(correction, own.clamp(1e-6, _MOST), origin, among, beliefs)
-    deviation = precision.reciprocal().mean(dim=1).sqrt()
+    deviation = _variance(lower).mean(dim=1).sqrt()
     return correction.movedim(1, 2).numpy(), deviation.numpy()
 
 
