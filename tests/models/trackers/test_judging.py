@@ -44,6 +44,9 @@ def test_a_judge_gives_probabilities_and_obeys_its_threshold(case):
     network = JudgeNetwork().eval()
     confidence, visible = judge_by_network(network, 0.0)(*case)
     assert confidence.shape == visible.shape == (2, 3)
-    assert np.all((confidence > 0) & (confidence < 1))
-    assert visible.all()
+    assert np.all((confidence[:, :2] > 0) & (confidence[:, :2] < 1))
+    assert visible[:, :2].all()
+    # Nothing is claimed of a black picture.
+    assert not confidence[:, 2].any()
+    assert not visible[:, 2].any()
     assert not judge_by_network(network, 1.0)(*case)[1].any()

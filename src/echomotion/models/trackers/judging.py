@@ -81,18 +81,21 @@ class JudgeNetwork(nn.Module):
 
 
 def judge_by_network(network: JudgeNetwork, min_visible: float) -> Judge:
-    """Judge by a trained network."""
+    """Judge by a trained network; where the picture shows nothing that could be followed, nothing is claimed."""
 
     @torch.inference_mode()
     def judge(frames: Sequence[Frame], evidence: Evidence, asked: Asked) -> tuple[FloatArray, BoolArray]:
-        logits = network(torch.from_numpy(marks(frames, evidence, asked)))
-        confident, visible = torch.sigmoid(logits).double().numpy().transpose(2, 0, 1)
-        return confident, visible >= min_visible
+        found = marks(frames, evidence, asked)
+        confident, visible = torch.sigmoid(network(torch.from_numpy(found))).double().numpy().transpose(2, 0, 1)
+        blank = found[..., BLANK] > 0
+        return np.where(blank, 0, confident), (visible >= min_visible) & ~blank
 
     return judge
 
 
 MARKS = 11
+# The mark that tells where nothing can be compared.
+BLANK = 1
 
 
 def marks(frames: Sequence[Frame], evidence: Evidence, asked: Asked) -> NDArray[np.float32]:
