@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
+from dataclasses import is_dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import torch
 import yaml
@@ -174,6 +175,11 @@ def _checked(kind: type[Any], values: dict[str, Any], name: str) -> Any:
     if unknown:
         known = ", ".join(kind.__dataclass_fields__)
         raise DataError(f"recipe {name}: unknown field {', '.join(unknown)}; {kind.__name__} has {known}")
+    kinds = get_type_hints(kind)  # pydantic leaves unknown fields of a dataclass within a dataclass out in silence
+    values = {
+        key: _checked(kinds[key], value, name) if is_dataclass(kinds[key]) and isinstance(value, dict) else value
+        for key, value in values.items()
+    }
     try:
         return TypeAdapter(kind).validate_python(values)
     except ValidationError as error:

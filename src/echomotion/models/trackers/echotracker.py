@@ -9,11 +9,13 @@ stages; difference pictures of a size of their own, zero on the first frame of a
 stage in parts of the frame's size, so that frames need not be square; residual blocks over time that work with one
 frame; and, by default, no absolute places: a network that knows where in the picture a point lies learns which way the
 heart moves there (Azad et al. 2025, arXiv 2507.10127), so the coarse maps are read about the point instead of about
-the frame. `EchoTrackerConfig.paper` has the absolute places and the sizes of the original.
+the frame. The correlations with the query's own features are given to the loss as volumes, so that features learn to
+match from the first step on. `EchoTrackerConfig.paper` has the absolute places and the sizes of the original.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -27,7 +29,7 @@ from echomotion.models.layers.encoder import Fusion, ResidualEncoder
 from echomotion.models.layers.temporal import TemporalResNet
 from echomotion.models.registry import register
 from echomotion.models.trackers.learned import LearnedOptions, learned_tracker
-from echomotion.models.trackers.network import Descriptors, Features, PointNetwork, PointOutput
+from echomotion.models.trackers.network import Descriptors, Features, PointNetwork, PointOutput, Volume
 from echomotion.models.weights import Weights
 
 # Wavelengths of the code of a displacement, in px of the grid.
@@ -57,7 +59,7 @@ class EchoTrackerConfig:
     levels : int
         Levels of both correlation pyramids.
     map_size : int
-        Side to which whole correlation maps are resized.
+        Side to which whole correlation maps are resized; the loss sees those of an odd side about the point.
     radius : int
         Local windows have ``2 * radius + 1`` px of each level along a side.
     local : int
@@ -78,7 +80,7 @@ class EchoTrackerConfig:
     coarse: tuple[int, ...] = (64, 64, 96, 96, 128, 128)
     fine: tuple[int, ...] = (64, 64, 96, 96, 128, 128)
     levels: int = 4
-    map_size: int = 14
+    map_size: int = 15
     radius: int = 3
     local: int = 256
     iterations: int = 4
@@ -96,6 +98,7 @@ class EchoTrackerConfig:
             coarse=blocks,
             fine=blocks,
             local=392,
+            map_size=14,
             difference=(50, 60),
             absolute=True,
         )
@@ -127,6 +130,8 @@ class EchoTrackerNetwork(PointNetwork):
         self.fine = TemporalResNet(config.local + known, config.fine)
         self.fine_move = _small(nn.Linear(config.fine[-1], 2))
         self.judge = nn.Linear(config.fine[-1], 2)
+        # By which cosines are multiplied before a softmax in the loss, as a logarithm.
+        self.sharpness = nn.Parameter(torch.full((2,), math.log(10.0)))
 
     def encode(self, frames: Tensor) -> Features:
         """See :class:`PointNetwork`."""
@@ -155,16 +160,28 @@ class EchoTrackerNetwork(PointNetwork):
         # In cells of the map, so that one weight serves wide frames and narrow ones.
         steps = [start + self.coarse_move(hidden) * extent / self.config.map_size]
 
+        sharp = self.sharpness.exp()
+        places = []
+        if about is not None and self.config.map_size % 2:
+            side = self.config.map_size
+            places.append(Volume(sharp[0] * volumes.unflatten(-1, (side, side)), start, extent / side))
         table = FeatureTable.of(pyramid(fine_map, self.config.levels), self.fine_stride)
         for _ in range(self.config.iterations):
             xy = steps[-1].detach()
             templates = self._templates(table, looks_fine, xy)
-            windows = local_windows(templates, table, xy, self.config.radius).flatten(2)
+            windows = local_windows(templates, table, xy, self.config.radius)
+            places += self._places(sharp[1] * windows[:, :, 0], xy)
             known = self._known(xy, query, extent, differences)
-            hidden = self.fine(torch.cat([functional.relu(self.fold(windows)), known], dim=-1))
+            hidden = self.fine(torch.cat([functional.relu(self.fold(windows.flatten(2))), known], dim=-1))
             steps.append(xy + self.fine_move(hidden) * self.fine_stride)
         visible, confident = self.judge(hidden).unbind(dim=-1)
-        return PointOutput(steps[-1], visible, confident, tuple(steps[:-1]))
+        return PointOutput(steps[-1], visible, confident, tuple(steps[:-1]), volumes=tuple(places))
+
+    def _places(self, scores: Tensor, xy: Tensor) -> list[Volume]:
+        """Windows (N, T, L * k * k) around the estimates, level by level."""
+        side = 2 * self.config.radius + 1
+        levels = scores.unflatten(-1, (self.config.levels, side, side)).unbind(dim=2)
+        return [Volume(level, xy, self.fine_stride * 2.0**i) for i, level in enumerate(levels)]
 
     def _differences(self, small: Tensor, points: int) -> Tensor:
         """Grey difference of each frame to the one before, (N, T, rows * columns); zero on the first."""

@@ -27,13 +27,13 @@ class Volume(NamedTuple):
         Logits, rows along y; d is odd.
     xy : float (N, T, 2)
         The place of the middle, in px of the model grid.
-    stride : float
-        Distance of neighbouring places in px of the model grid.
+    stride : float or float (2,)
+        Distance of neighbouring places in px of the model grid, along x and y where these differ.
     """
 
     scores: Tensor
     xy: Tensor
-    stride: float
+    stride: float | Tensor
 
 
 class PointOutput(NamedTuple):
