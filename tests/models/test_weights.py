@@ -10,7 +10,7 @@ import torch
 from echomotion.core import ModelError
 from echomotion.models.registry import create_segmenter
 from echomotion.models.segmenters.unet import UNet, UNetConfig
-from echomotion.models.weights import CARD, TENSORS, find_weights, read_weights, save_weights
+from echomotion.models.weights import CARD, TENSORS, find_weights, installed_variants, read_weights, save_weights
 
 CONFIG = UNetConfig(widths=(8, 16), stem=2)
 
@@ -30,6 +30,17 @@ def test_weights_come_back_as_they_were_saved(folder):
         torch.testing.assert_close(a, b, atol=1e-3, rtol=1e-3)
     assert read_weights(folder, "unet").parameters == sum(p.numel() for p in original.parameters())
     assert create_segmenter("unet", weights=str(folder), mirror=False).name == "unet"
+
+
+def test_a_variant_is_found_by_its_name(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("echomotion.models.weights._release_folders", lambda: [tmp_path / "none", tmp_path])
+    folder.rename(tmp_path / "unet-other")
+    assert list(installed_variants("unet")) == ["other"]
+    assert find_weights("unet", "other").tag == "t"
+    with pytest.raises(ModelError, match="no weights are installed"):
+        find_weights("unet")
+    with pytest.raises(ModelError, match=r"no model\.json"):
+        find_weights("unet", "another")
 
 
 def test_a_damaged_file_is_refused(folder):

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 
 from echomotion.core import ModelError
 from echomotion.models.base import Segmenter, Tracker
-from echomotion.models.weights import find_weights
+from echomotion.models.weights import find_weights, installed_variants
 
 KINDS = ("tracker", "segmenter")
 
@@ -59,6 +59,8 @@ class ModelInfo:
         ``"not needed"``, ``"missing"``, or the tag of the installed weights.
     sha256, licence : str
         Of the installed weights; the licence of a conventional method is that of the code.
+    variants : tuple of str
+        Other installed weights, to be chosen as ``weights="name"``.
     """
 
     kind: str
@@ -70,6 +72,7 @@ class ModelInfo:
     weights: str
     sha256: str
     licence: str
+    variants: tuple[str, ...] = ()
 
 
 _entries: dict[tuple[str, str], Entry] = {}
@@ -134,7 +137,8 @@ def create_tracker(name: str, *, weights: str | None = None, **options: Any) -> 
     name : str
         A name from :func:`list_models`.
     weights : str, optional
-        A folder with ``model.json`` and ``model.safetensors``; the installed release otherwise.
+        The name of an installed variant, or a folder with ``model.json`` and ``model.safetensors``; the installed
+        release otherwise.
     **options
         Fields of the model's config.
 
@@ -175,4 +179,5 @@ def _info(entry: Entry) -> ModelInfo:
         weights = find_weights(entry.name)
     except ModelError:
         return ModelInfo(*common, None, "missing", "", "")
-    return ModelInfo(*common, weights.parameters, weights.tag, weights.sha256, weights.licence)
+    variants = tuple(installed_variants(entry.name))
+    return ModelInfo(*common, weights.parameters, weights.tag, weights.sha256, weights.licence, variants)

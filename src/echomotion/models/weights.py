@@ -98,16 +98,16 @@ def read_weights(folder: str | Path, model: str) -> Weights:
     return Weights(path, card)
 
 
-def find_weights(model: str, folder: str | None = None) -> Weights:
-    """The weights in `folder`, or the installed release of `model`.
+def find_weights(model: str, which: str | None = None) -> Weights:
+    """The installed release of `model`, an installed variant of it (``"camus"``), or the weights in a folder.
 
     Raises
     ------
     ModelError
         When there are none: a model never runs on random numbers.
     """
-    if folder is not None:
-        return read_weights(folder, model)
+    if which is not None:
+        return read_weights(installed_variants(model).get(which, Path(which)), model)
     for root in _release_folders():
         if (root / model / CARD).is_file():
             return read_weights(root / model, model)
@@ -115,6 +115,12 @@ def find_weights(model: str, folder: str | None = None) -> Weights:
         f"no weights are installed for {model!r}; install the package that ships them "
         "(echomotion-camus for models trained on CAMUS) or name a folder with weights"
     )
+
+
+def installed_variants(model: str) -> dict[str, Path]:
+    """Folders of the installed weights of `model` other than its release, by the variant's name."""
+    folders = [path for root in _release_folders() for path in sorted(root.glob(f"{model}-*"))]
+    return {path.name.partition("-")[2]: path for path in folders if (path / CARD).is_file()}
 
 
 def _release_folders() -> list[Path]:

@@ -45,7 +45,8 @@ class EchomotionTrackerTraining:
     changed : float
         Share of samples whose appearance may be changed.
     templates : str or None
-        A CAMUS folder whose training patients give the anatomy of the four-chamber cines.
+        A CAMUS folder whose training patients give the anatomy of the four-chamber cines; a relative path starts at
+        the folder of the data.
     sequences, selection : int
         Simulated sequences of each view to train on (twice as many four-chamber ones) and to choose the checkpoint.
     seed, selection_seed : int
@@ -90,7 +91,8 @@ class EchomotionTrackerTask:
         self.network: nn.Module = network
         self.training = training
         counts = {view: training.sequences * (2 if view == "A4C" else 1) for view in VIEWS}
-        fit = SimulatedCines(Path(data) / "fit", VIEWS, counts, training.seed, templates=training.templates)
+        patients = None if training.templates is None else Path(data) / training.templates
+        fit = SimulatedCines(Path(data) / "fit", VIEWS, counts, training.seed, templates=patients)
         chosen = SimulatedCines(Path(data) / "selection", VIEWS, training.selection, training.selection_seed)
         self.noted = note(fit.cines, training, training.seed)
         self.selection = note(chosen.cines, training, training.selection_seed)

@@ -157,6 +157,9 @@ def _echomotion_tracker(recipe: Recipe, data: str | Path, name: str) -> tuple[Ta
         "normalisation": "grey levels as they are; correlation takes out mean and contrast",
         "trained_on": "own simulation of A4C, A2C, A3C, PLAX and PSAX views; no right-ventricular view",
     }
+    if training.templates is not None:
+        facts["trained_on"] += "; A4C with the anatomy of training patients of CAMUS"
+        facts["citation"] = CITATION
     return EchomotionTrackerTask(data, training, JudgeNetwork(**recipe.options)), facts
 
 

@@ -55,9 +55,8 @@ def translating(t, size, step):
 def total(out, truth):
     """A loss over all that a network says."""
     steps = [*out.steps, out.xy]
-    return sum((step - truth).abs().mean() for step in steps) + 0.1 * (
-        out.visible.square().mean() + out.confident.square().mean()
-    )
+    told = [out.visible, out.confident, *(volume.scores for volume in out.volumes)]
+    return sum((step - truth).abs().mean() for step in steps) + 0.1 * sum(part.square().mean() for part in told)
 
 
 @networks
