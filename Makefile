@@ -13,11 +13,14 @@ demo: $(VENV)/.installed
 	$(BIN)/echomotion analyze --view a4c --overwrite -o demo \
 	  "$$($(BIN)/python -c 'from pydicom.data import get_testdata_file as f; print(f("examples_ybr_color.dcm", download=False))')"
 
+# One worker a core, one thread a worker: threads that wait for one another cost more than they give.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto
+
 test: $(VENV)/.installed-dev lint
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-all: $(VENV)/.installed-dev lint
-	$(BIN)/python -m pytest -q
+	$(PYTEST)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
