@@ -9,8 +9,10 @@ stages; difference pictures of a size of their own, zero on the first frame of a
 stage in parts of the frame's size, so that frames need not be square; residual blocks over time that work with one
 frame; and, by default, no absolute places: a network that knows where in the picture a point lies learns which way the
 heart moves there (Azad et al. 2025, arXiv 2507.10127), so the coarse maps are read about the point instead of about
-the frame. The correlations with the query's own features are given to the loss as volumes, so that features learn to
-match from the first step on. `EchoTrackerConfig.paper` has the absolute places and the sizes of the original.
+the frame. Both stages begin at the expected place of the correlation with the query's own features (a softmax over
+the maps), which the networks correct, and these correlations are given to the loss as volumes: so it matches from the
+first step on, where the original has to learn how a map is read. `EchoTrackerConfig.paper` has the absolute places,
+no expected places, and the sizes of the original.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from echomotion.core import ModelError
 from echomotion.models.base import Tracker
 from echomotion.models.layers.correlation import FeatureTable, local_windows, pyramid, sample_points, whole_maps
 from echomotion.models.layers.embedding import sincos
@@ -70,6 +73,8 @@ class EchoTrackerConfig:
         Rows and columns of the difference to the frame before, which both stages see; (0, 0) leaves it out.
     absolute : bool
         Whether the network sees where in the frame the query lies, as the original does.
+    expected : bool
+        Whether estimates begin at the expected place of a softmax over the correlations; not with `absolute`.
     """
 
     window: int = 64
@@ -86,6 +91,11 @@ class EchoTrackerConfig:
     iterations: int = 4
     difference: tuple[int, int] = (8, 8)
     absolute: bool = False
+    expected: bool = True
+
+    def __post_init__(self) -> None:
+        if self.expected and (self.absolute or self.map_size % 2 == 0):
+            raise ModelError("echotracker finds expected places about the point, on maps of odd map_size")
 
     @classmethod
     def paper(cls) -> EchoTrackerConfig:
@@ -101,6 +111,7 @@ class EchoTrackerConfig:
             map_size=14,
             difference=(50, 60),
             absolute=True,
+            expected=False,
         )
 
 
@@ -158,22 +169,28 @@ class EchoTrackerNetwork(PointNetwork):
         volumes = whole_maps(looks_coarse, levels, self.config.map_size, about)
         hidden = self.coarse(torch.cat([volumes, known], dim=-1))
         # In cells of the map, so that one weight serves wide frames and narrow ones.
-        steps = [start + self.coarse_move(hidden) * extent / self.config.map_size]
+        cell = extent / self.config.map_size
+        steps = [start + self.coarse_move(hidden) * cell]
 
         sharp = self.sharpness.exp()
         places = []
-        if about is not None and self.config.map_size % 2:
-            side = self.config.map_size
-            places.append(Volume(sharp[0] * volumes.unflatten(-1, (side, side)), start, extent / side))
+        if self.config.expected:
+            places.append(Volume(sharp[0] * volumes.unflatten(-1, (self.config.map_size,) * 2), start, cell))
+            steps[0] = steps[0] + _expected(places[0])
         table = FeatureTable.of(pyramid(fine_map, self.config.levels), self.fine_stride)
-        for _ in range(self.config.iterations):
+        for iteration in range(self.config.iterations):
             xy = steps[-1].detach()
             templates = self._templates(table, looks_fine, xy)
             windows = local_windows(templates, table, xy, self.config.radius)
-            places += self._places(sharp[1] * windows[:, :, 0], xy)
+            near = self._places(sharp[1] * windows[:, :, 0], xy)
+            places += near
             known = self._known(xy, query, extent, differences)
             hidden = self.fine(torch.cat([functional.relu(self.fold(windows.flatten(2))), known], dim=-1))
-            steps.append(xy + self.fine_move(hidden) * self.fine_stride)
+            moved = xy + self.fine_move(hidden) * self.fine_stride
+            if self.config.expected:
+                # The finest window may be too narrow for what the coarse stage has missed by.
+                moved = moved + _expected(near[min(1, len(near) - 1) if iteration == 0 else 0])
+            steps.append(moved)
         visible, confident = self.judge(hidden).unbind(dim=-1)
         return PointOutput(steps[-1], visible, confident, tuple(steps[:-1]), volumes=tuple(places))
 
@@ -206,8 +223,16 @@ class EchoTrackerNetwork(PointNetwork):
         return torch.stack([looks[:, None].expand_as(own), *back], dim=2)
 
 
+def _expected(volume: Volume) -> Tensor:
+    """Displacement (N, T, 2) from the middle of a volume, in px of the grid: the mean of its places."""
+    side = volume.scores.shape[-1]
+    likely = volume.scores.flatten(-2).softmax(dim=-1).view(volume.scores.shape)
+    reach = torch.arange(side, dtype=likely.dtype, device=likely.device) - side // 2
+    return torch.stack([(likely.sum(dim=-2) * reach).sum(-1), (likely.sum(dim=-1) * reach).sum(-1)], -1) * volume.stride
+
+
 def _small(layer: nn.Linear) -> nn.Linear:
-    """A last layer that says nearly nothing at first, so that training begins at no motion."""
+    """A last layer that says nearly nothing at first, so that training begins at the expected place or at rest."""
     nn.init.normal_(layer.weight, std=1e-3)
     nn.init.zeros_(layer.bias)
     return layer
