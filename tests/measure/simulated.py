@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -57,18 +58,21 @@ class SimulatedBeat:
         grid = xy.shape[:2]
         return Tracks(xy, np.ones(grid, bool), np.ones(grid), queries, wall, "truth")
 
-    def at(self, times: list[float]) -> Motion:
-        return heart_motion(self.heart, np.asarray(times))
+    @cached_property
+    def phases_motion(self) -> Motion:
+        """The motion at the exact times of end-diastole and end-systole."""
+        return heart_motion(self.heart, np.array([0.0, self.phases.beats[0].es_s]))
 
-    def true_strain(self, time: float, depth: float = 0.5, start: float = 0.0, stop: float = 1.0) -> float:
-        """Strain of a stretch of the wall's line at an exact time, from the simulator's arc length."""
-        line = self.at([0.0, time]).wall_positions(np.linspace(start, stop, 2001), depth)
+    def true_strain(self, depth: float = 0.5, start: float = 0.0, stop: float = 1.0) -> float:
+        """End-systolic strain of a stretch of the wall's line, from the simulator's arc length."""
+        line = self.phases_motion.wall_positions(np.linspace(start, stop, 2001), depth)
         length = np.hypot(*np.moveaxis(np.diff(line, axis=0), -1, 0)).sum(axis=0)
         return float(100 * (length[1] / length[0] - 1))
 
-    def true_radial(self, time: float, start: float = 0.0, stop: float = 1.0) -> float:
+    def true_radial(self, start: float = 0.0, stop: float = 1.0) -> float:
+        """End-systolic change of the mean distance between the wall's two edges."""
         s = start + (stop - start) * (np.arange(400) + 0.5) / 400
-        moved = self.at([0.0, time])
+        moved = self.phases_motion
         across = moved.wall_positions(s, 1.0) - moved.wall_positions(s, 0.0)
         size = np.hypot(across[..., 0], across[..., 1]).mean(axis=0)
         return float(100 * (size[1] / size[0] - 1))

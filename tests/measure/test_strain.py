@@ -200,10 +200,10 @@ def test_a_beat_without_its_end_is_measured_without_drift_compensation_and_says_
 def test_doubtful_strain_says_why(heart):
     clip, truth, tracks = heart
     phases = Phases(truth.phases.beats[:1], "area", 0.3, "the cavity area is noisy")
-    unsure = Tracks(tracks.xy, tracks.visible, np.full(tracks.visible.shape, 0.2), tracks.queries, tracks.wall, "truth")
+    unsure = Tracks(tracks.xy, tracks.visible, np.full(tracks.visible.shape, 0.4), tracks.queries, tracks.wall, "truth")
     row = strain_measurements(unsure, phases, clip.times_s, view=View.UNKNOWN)[0]
     assert row.status is Status.LOW_CONFIDENCE
-    for part in ("mean confidence of 0.20", "view is not stated", "noisy"):
+    for part in ("mean confidence of 0.40", "view is not stated", "noisy"):
         assert part in row.reason
 
     xy = np.array(tracks.xy)

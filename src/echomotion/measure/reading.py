@@ -15,6 +15,8 @@ from echomotion.measure.contours import FloatArray
 
 # Extremes are looked for on frames and between them at this spacing.
 _FINE_S = 0.001
+# Share of an interval that may be unknown where its extreme is looked for.
+_MOST_UNKNOWN = 0.2
 # A time this close to a frame is the frame's.
 _SAME_S = 1e-6
 
@@ -65,11 +67,11 @@ def value_at(times: FloatArray, values: FloatArray, at: float) -> float:
 def extreme(times: FloatArray, values: FloatArray, start: float, stop: float, sign: int) -> tuple[float, float]:
     """Time and value of the lowest (`sign` -1) or highest (+1) point of a curve (T,) from `start` to `stop` seconds.
 
-    Both NaN where nothing is known there.
+    Both NaN where more than a fifth of it is unknown: the extreme may lie in the gap.
     """
-    grid = fine_times(times, start, stop)
+    grid = fine_times(times, max(start, float(times[0])), min(stop, float(times[-1])))
     found = values_at(times, values, grid)
-    if not np.isfinite(found).any():
+    if np.isfinite(found).mean() < 1 - _MOST_UNKNOWN:
         return float("nan"), float("nan")
     best = int(np.nanargmax(sign * found))
     return float(grid[best]), float(found[best])

@@ -232,7 +232,10 @@ def _left_behind(tracks: Tracks, names: tuple[str, ...], evidence: Evidence) -> 
     far = np.hypot(*(start - base).T)
     if not np.isfinite(far).any():
         return {}
-    axis = start[int(np.nanargmax(far))] - base
+    apex = int(np.nanargmax(far))
+    if not len(far) // 4 <= apex <= len(far) - 1 - len(far) // 4:
+        return {}
+    axis = start[apex] - base
     length = float(np.nansum(np.hypot(*np.diff(start, axis=0).T)))
     towards = (ends[:, 1] - ends[:, 0]) @ (axis / np.hypot(*axis))
     grey = None if evidence.picture is None else _grey(tracks, evidence)

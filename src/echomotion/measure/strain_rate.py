@@ -20,7 +20,7 @@ from echomotion.core.views import View
 from echomotion.measure.beats import mean_over_beats
 from echomotion.measure.contours import FloatArray
 from echomotion.measure.curve_rows import curve_of, curve_row, missing_rows, sign_of
-from echomotion.measure.reading import fine_times, local_fit
+from echomotion.measure.reading import fine_times, local_fit, values_at
 from echomotion.measure.strain_curves import LONGITUDINAL, StrainCurves
 
 SYSTOLIC, EARLY, LATE = (
@@ -60,10 +60,9 @@ def rate_curve(curves: StrainCurves, segment: str | None = None, *, filter_s: fl
     width = max(filter_s, _LEAST_FILTER * float(np.median(np.diff(times))))
     grid = fine_times(times, curves.start_s, curves.stop_s)
     # The slope is smooth on the scale of the filter: it is fitted coarsely and read finely.
-    coarse = np.arange(grid[0], grid[-1] + width / 8, width / 8)
-    coarse[-1] = grid[-1]
+    coarse = np.linspace(grid[0], grid[-1], max(8, int(np.ceil(3 * (grid[-1] - grid[0]) / width)) + 1))
     _, slope = local_fit(times, curve_of(curves, segment), width, coarse)
-    return RateCurve(grid, np.interp(grid, coarse, slope) / 100, width)
+    return RateCurve(grid, values_at(coarse, slope, grid) / 100, width)
 
 
 def strain_rate_measurements(

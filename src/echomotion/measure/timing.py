@@ -113,9 +113,9 @@ def _rows(curves: StrainCurves, phases: Phases, segment: str | None) -> list[Mea
             index,
             peak_at,
             f"(peak - end-systolic) / peak, 0 where the peak is not later; {curves.end_systole}",
-            flat or lost,
+            lost or flat,
         ),
-        row(TIME_TO_PEAK, "s", late, peak_at, f"from end-diastole to the {way} of the beat", flat or lost),
+        row(TIME_TO_PEAK, "s", late, peak_at, f"from end-diastole to the {way} of the beat", lost or flat),
     ]
     if segment is not None:
         out.append(row(SEGMENT_PEAK, "%", peak, peak_at, f"peak ({way} of the beat)"))
