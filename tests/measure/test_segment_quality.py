@@ -3,7 +3,8 @@ import pytest
 
 from echomotion.core import DataError, Status, View, WallPoints
 from echomotion.measure.strain import strain_measurements
-from echomotion.measure.strain_curves import StrainOptions, strain_curves
+from echomotion.measure.strain_curves import strain_curves
+from echomotion.measure.strain_types import StrainOptions
 from tests.measure.lines import FIRST, as_tracks, even, frame_times, shortening, straight, u_shape
 
 TIMES = frame_times(50)

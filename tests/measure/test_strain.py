@@ -10,7 +10,7 @@ from echomotion.measure.beats import headline
 from echomotion.measure.lengths import compensate_drift, fill_single_gaps, line_length, line_strain, segment_lengths
 from echomotion.measure.phases import phases_from_user
 from echomotion.measure.strain import join_beats, missing_strain, strain_curves, strain_measurements
-from echomotion.measure.strain_curves import StrainOptions
+from echomotion.measure.strain_types import StrainOptions
 from echomotion.measure.wall_points import wall_points
 from tests.phantoms import affine_clip, beating_ventricle, rotating_clip
 

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from echomotion.core import DataError, Phases, Status, View
-from echomotion.measure.strain_curves import StrainOptions, strain_curves
+from echomotion.measure.strain_curves import strain_curves
 from echomotion.measure.strain_rate import missing_rates, rate_curve, strain_rate_measurements
+from echomotion.measure.strain_types import StrainOptions
 from tests.measure.lines import FIRST, PERIOD, SYSTOLE, as_tracks, even, frame_times, shortening, straight
 
 

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from echomotion.core import Beat, Measurement, Phases, Status, View
-from echomotion.measure.strain_curves import StrainOptions, strain_curves
+from echomotion.measure.strain_curves import strain_curves
+from echomotion.measure.strain_types import StrainOptions
 from echomotion.measure.timing import (
     DISPERSION,
     mechanical_dispersion,

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from echomotion.core import Layer, Phases, Status, View
-from echomotion.measure.strain_curves import StrainOptions
+from echomotion.measure.strain_types import StrainOptions
 from echomotion.measure.wall_measurements import wall_measurements
 from tests.measure.lines import PHASES, as_tracks, frame_times, shortening, u_shape
 

@@ -13,7 +13,7 @@ from echomotion.core.views import View, segment_names
 from echomotion.measure.beats import doubts, frame_at
 from echomotion.measure.contours import FloatArray
 from echomotion.measure.segment_quality import MAX_DRIFT, MIN_CONFIDENCE, SegmentQuality
-from echomotion.measure.strain_curves import RADIAL, StrainCurves
+from echomotion.measure.strain_types import RADIAL, StrainCurves
 
 
 def sign_of(direction: str) -> int:

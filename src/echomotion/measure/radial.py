@@ -20,14 +20,8 @@ from echomotion.core.views import SegmentModel, View, segment_names
 from echomotion.measure.contours import FloatArray, arc_length
 from echomotion.measure.reading import checked_times
 from echomotion.measure.segment_quality import POSSIBLE, Evidence, SegmentQuality, judge_segments
-from echomotion.measure.strain_curves import (
-    RADIAL,
-    CurveMaker,
-    StrainCurves,
-    StrainOptions,
-    expected_segments,
-    wall_of,
-)
+from echomotion.measure.strain_curves import CurveMaker, expected_segments, wall_of
+from echomotion.measure.strain_types import RADIAL, StrainCurves, StrainOptions
 from echomotion.measure.wall import WallNotFoundError, find_wall
 from echomotion.measure.wall_points import segment_borders
 

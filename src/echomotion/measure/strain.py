@@ -21,15 +21,8 @@ from echomotion.measure.contours import FloatArray
 from echomotion.measure.curve_rows import curve_row, missing_rows, sign_of
 from echomotion.measure.reading import extreme, value_at
 from echomotion.measure.segment_quality import MIN_CONFIDENCE, PLAUSIBLE, SegmentQuality
-from echomotion.measure.strain_curves import (
-    CIRCUMFERENTIAL,
-    LONGITUDINAL,
-    StrainCurves,
-    StrainOptions,
-    join_beats,
-    strain_curves,
-    wall_of,
-)
+from echomotion.measure.strain_curves import strain_curves, wall_of
+from echomotion.measure.strain_types import CIRCUMFERENTIAL, LONGITUDINAL, StrainCurves, StrainOptions, join_beats
 
 __all__ = [
     "FULL_WALL",

@@ -21,7 +21,7 @@ from echomotion.measure.beats import mean_over_beats
 from echomotion.measure.contours import FloatArray
 from echomotion.measure.curve_rows import curve_of, curve_row, missing_rows, sign_of
 from echomotion.measure.reading import fine_times, local_fit, values_at
-from echomotion.measure.strain_curves import LONGITUDINAL, StrainCurves
+from echomotion.measure.strain_types import LONGITUDINAL, StrainCurves
 
 SYSTOLIC, EARLY, LATE = (
     "systolic_longitudinal_strain_rate",

@@ -15,7 +15,7 @@ from echomotion.core.views import SegmentModel, View
 from echomotion.measure.beats import mean_over_beats
 from echomotion.measure.curve_rows import curve_of, curve_row, missing_rows, sign_of
 from echomotion.measure.reading import extreme, value_at
-from echomotion.measure.strain_curves import LONGITUDINAL, StrainCurves
+from echomotion.measure.strain_types import LONGITUDINAL, StrainCurves
 
 PEAK_SYSTOLIC, POSITIVE_PEAK, SEGMENT_PEAK, TIME_TO_PEAK = (
     "peak_systolic_longitudinal_strain",

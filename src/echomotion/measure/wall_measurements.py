@@ -15,15 +15,9 @@ from echomotion.measure.beats import headline, not_apical
 from echomotion.measure.mapse import inward_excursion, mapse_measurements
 from echomotion.measure.radial import radial_curves
 from echomotion.measure.strain import FULL_WALL, SEGMENTAL, curve_measurements, full_wall_curves, missing_strain
-from echomotion.measure.strain_curves import (
-    CIRCUMFERENTIAL,
-    LONGITUDINAL,
-    RADIAL,
-    StrainCurves,
-    StrainOptions,
-    strain_curves,
-)
+from echomotion.measure.strain_curves import strain_curves
 from echomotion.measure.strain_rate import FILTER_S, missing_rates, strain_rate_measurements
+from echomotion.measure.strain_types import CIRCUMFERENTIAL, LONGITUDINAL, RADIAL, StrainCurves, StrainOptions
 from echomotion.measure.timing import mechanical_dispersion, missing_timing, timing_measurements
 from echomotion.measure.wall_motion import wall_motion
 

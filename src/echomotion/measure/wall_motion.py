@@ -15,7 +15,7 @@ import numpy as np
 from echomotion.core.errors import DataError
 from echomotion.core.measurement import Measurement, Status
 from echomotion.measure.beats import headline
-from echomotion.measure.strain_curves import LONGITUDINAL, RADIAL
+from echomotion.measure.strain_types import LONGITUDINAL, RADIAL
 from echomotion.measure.timing import MIN_SHARE
 
 SCORE, INDEX = "wall_motion_score", "wall_motion_score_index"
