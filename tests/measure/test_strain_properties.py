@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from echomotion.core import Beat, Phases, Status, View
+from echomotion.measure.lengths import StrainKind
 from echomotion.measure.strain import strain_measurements
-from echomotion.measure.strain_curves import StrainKind, strain_curves
+from echomotion.measure.strain_curves import strain_curves
 from echomotion.measure.strain_types import StrainOptions
 from tests.measure.lines import FIRST, PERIOD, SYSTOLE, as_tracks, frame_times, shortening, u_shape
 
