@@ -10,6 +10,7 @@ from echomotion.measure.beats import headline
 from echomotion.measure.lengths import compensate_drift, fill_single_gaps, line_length, line_strain, segment_lengths
 from echomotion.measure.phases import phases_from_user
 from echomotion.measure.strain import join_beats, missing_strain, strain_curves, strain_measurements
+from echomotion.measure.strain_types import StrainOptions
 from echomotion.measure.wall_points import wall_points
 from tests.phantoms import affine_clip, beating_ventricle, rotating_clip
 
@@ -143,11 +144,11 @@ def test_strain_of_a_beating_ventricle_equals_the_true_one(heart):
         assert row.view is View.A4C
         if row.segment is None:
             assert row.value == pytest.approx(true, abs=0.4)
-    # Two beats and their mean, of 8 numbers each.
-    assert [row.beat for row in rows] == [0] * 8 + [1] * 8 + [None] * 8
+    # Two beats and their mean, of 9 numbers each.
+    assert [row.beat for row in rows] == [0] * 9 + [1] * 9 + [None] * 9
     assert "mean over 2 of 2 beats" in rows[-1].method
     best = headline(rows)
-    assert len(best) == 8
+    assert len(best) == 9
     assert all(row.beat is None for row in best)
     gls = best[0]
     assert (gls.name, gls.unit) == ("global_longitudinal_strain", "%")
@@ -181,7 +182,7 @@ def test_layers_keep_their_own_rows_in_the_headline(heart):
     clip, truth, tracks = heart
     other = replace(tracks, wall=replace(tracks.wall, layer="endocardial"))
     rows = [row for t in (tracks, other) for row in strain_measurements(t, truth.phases, clip.times_s, clip.spacing_mm)]
-    assert [row.layer for row in headline(rows)] == ["mid_wall"] * 8 + ["endocardial"] * 8
+    assert [row.layer for row in headline(rows)] == ["mid_wall"] * 9 + ["endocardial"] * 9
 
 
 def test_a_beat_without_its_end_is_measured_without_drift_compensation_and_says_so(heart):
@@ -199,10 +200,10 @@ def test_a_beat_without_its_end_is_measured_without_drift_compensation_and_says_
 def test_doubtful_strain_says_why(heart):
     clip, truth, tracks = heart
     phases = Phases(truth.phases.beats[:1], "area", 0.3, "the cavity area is noisy")
-    unsure = Tracks(tracks.xy, tracks.visible, np.full(tracks.visible.shape, 0.2), tracks.queries, tracks.wall, "truth")
+    unsure = Tracks(tracks.xy, tracks.visible, np.full(tracks.visible.shape, 0.4), tracks.queries, tracks.wall, "truth")
     row = strain_measurements(unsure, phases, clip.times_s, view=View.UNKNOWN)[0]
     assert row.status is Status.LOW_CONFIDENCE
-    for part in ("mean confidence of 0.20", "view is not stated", "noisy"):
+    for part in ("mean confidence of 0.40", "view is not stated", "noisy"):
         assert part in row.reason
 
     xy = np.array(tracks.xy)
@@ -211,7 +212,8 @@ def test_doubtful_strain_says_why(heart):
     xy[:, 0] = tracks.xy[:, 0]
     wild = Tracks(xy, tracks.visible, tracks.confidence, tracks.queries, tracks.wall)
     beat = Phases((Beat(0.0, 0.36, 1.0),), "user", 1.0)
-    row = strain_measurements(wild, beat, clip.times_s, drift_compensation=False)[0]
+    options = StrainOptions(drift_compensation=False, rejection=False)
+    row = strain_measurements(wild, beat, clip.times_s, options=options)[0]
     assert "not plausible" in row.reason
     assert "does not return to its length" in row.reason
 
@@ -225,7 +227,7 @@ def test_what_cannot_be_measured_has_no_value_but_a_reason(heart):
         (strain_measurements(tracks, truth.phases, clip.times_s, view=View.PLAX), "need an apical view"),
     ]
     for rows, reason in cases:
-        assert len(rows) == 8
+        assert len(rows) == 9
         for row in rows:
             assert row.status is Status.NOT_MEASURABLE
             assert np.isnan(row.value)
@@ -233,9 +235,13 @@ def test_what_cannot_be_measured_has_no_value_but_a_reason(heart):
     xy = np.array(tracks.xy)
     xy[:3, 10:] = np.nan
     lost = Tracks(xy, tracks.visible, tracks.confidence, tracks.queries, tracks.wall)
-    rows = {row.segment or row.name: row for row in strain_measurements(lost, truth.phases, clip.times_s)[:8]}
-    assert rows["global_longitudinal_strain"].status is Status.NOT_MEASURABLE
+    rows = {row.segment or row.name: row for row in strain_measurements(lost, truth.phases, clip.times_s)[:9]}
+    assert rows["basal_inferoseptal"].status is Status.NOT_MEASURABLE
     assert "too many points" in rows["basal_inferoseptal"].reason
+    gls = rows["global_longitudinal_strain"]
+    assert gls.status is Status.LOW_CONFIDENCE
+    assert "without the rejected basal inferoseptal" in gls.reason
+    assert gls.value == pytest.approx(truth.strain(0.5).min(), abs=1.5)
     free = Tracks(tracks.xy, tracks.visible, tracks.confidence, tracks.queries)
     with pytest.raises(DataError, match="do not form a line"):
         strain_measurements(free, truth.phases, clip.times_s)

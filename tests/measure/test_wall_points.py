@@ -3,7 +3,7 @@ import pytest
 
 from echomotion.core import DataError, Layer, Masks, View, segment_names
 from echomotion.measure.contours import arc_length
-from echomotion.measure.wall_points import wall_points
+from echomotion.measure.wall_points import segment_borders, wall_points
 from tests.phantoms import HalfEllipse
 
 SPACING = (0.4, 0.8)
@@ -61,3 +61,13 @@ def test_a_frame_without_a_ventricle_is_refused_with_its_number_and_reason(masks
         wall_points(masks, frame=0)
     with pytest.raises(DataError, match="at least 12 points"):
         wall_points(masks, frame=1, count=5)
+
+
+def test_the_cap_of_the_seventeen_segment_model_takes_a_seventh_of_the_wall(masks):
+    points = wall_points(masks, frame=1, count=701, view=View.A4C, spacing_mm=SPACING, model=17)
+    assert points.segment_names() == segment_names(View.A4C, 17)
+    counts = [points.segment.count(name) for name in points.segment_names()]
+    assert np.allclose(counts, 701 / 7, atol=3)
+    eighteen = wall_points(masks, frame=1, count=60, view=View.A3C, spacing_mm=SPACING, model="18")
+    assert eighteen.segment_names()[2:4] == ("apical_inferolateral", "apical_anteroseptal")
+    assert np.allclose(segment_borders(0.4), [0.4 / 3, 0.8 / 3, 0.4, 0.6, 0.8])

@@ -14,7 +14,7 @@ from echomotion.core.errors import (
 from echomotion.core.masks import APICAL_CLASSES, Keypoints, Masks
 from echomotion.core.measurement import Beat, Measurement, Phases, Status
 from echomotion.core.tracks import Layer, Tracks, WallPoints
-from echomotion.core.views import View, segment_names
+from echomotion.core.views import SegmentModel, View, segment_names, short_axis_names
 
 __all__ = [
     "APICAL_CLASSES",
@@ -33,10 +33,12 @@ __all__ = [
     "ModelError",
     "OutputError",
     "Phases",
+    "SegmentModel",
     "Source",
     "Status",
     "Tracks",
     "View",
     "WallPoints",
     "segment_names",
+    "short_axis_names",
 ]

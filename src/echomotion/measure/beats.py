@@ -10,6 +10,8 @@ from echomotion.core.measurement import Measurement, Phases, Status
 from echomotion.core.views import View
 from echomotion.measure.contours import FloatArray
 
+_Key = tuple[str, str | None, str | None, View | None]
+
 # Below this, whatever is read at the times of the phases is marked.
 MIN_PHASE_CONFIDENCE = 0.5
 
@@ -36,19 +38,25 @@ def doubts(phases: Phases, view: View | None = None) -> list[str]:
     return reasons
 
 
+def _key(row: Measurement) -> _Key:
+    """What a measurement has in common with those of the other beats."""
+    return row.name, row.segment, row.layer, row.view
+
+
 def mean_over_beats(rows: Sequence[Measurement], n_beats: int) -> list[Measurement]:
-    """Means over beats of each measurement (same name, segment and layer), ``beat`` None; none for a single beat.
+    """Means over beats of each measurement (same name, segment, layer and view), ``beat`` None; none for one beat.
 
     Beats in which the number could not be measured are left out, and the method says how many were used.
     """
     if n_beats < 2:
         return []
-    groups: dict[tuple[str, str | None, str | None], list[Measurement]] = {}
+    groups: dict[_Key, list[Measurement]] = {}
     for row in rows:
-        groups.setdefault((row.name, row.segment, row.layer), []).append(row)
+        groups.setdefault(_key(row), []).append(row)
     out = []
-    for (name, segment, _), group in groups.items():
+    for group in groups.values():
         first = group[0]
+        name, segment = first.name, first.segment
         used = [row for row in group if row.status is not Status.NOT_MEASURABLE]
         if not used:
             out.append(
@@ -84,5 +92,5 @@ def mean_over_beats(rows: Sequence[Measurement], n_beats: int) -> list[Measureme
 
 def headline(rows: Sequence[Measurement]) -> list[Measurement]:
     """One row for each measurement: the mean over beats where there are several, else the only beat."""
-    means = {(row.name, row.segment, row.layer) for row in rows if row.beat is None}
-    return [row for row in rows if row.beat is None or (row.name, row.segment, row.layer) not in means]
+    means = {_key(row) for row in rows if row.beat is None}
+    return [row for row in rows if row.beat is None or _key(row) not in means]

@@ -1,10 +1,12 @@
-"""Length and Lagrangian strain of a line of points, of its segments, and the drift of a strain curve.
+"""Length and strain of a line of points, of its segments, and the drift of a strain curve.
 
-The strain of a line is ``100 * (L(t) / L(ED) - 1)`` %, negative for shortening (Voigt et al. 2015,
-doi 10.1093/ehjci/jeu184).
+The Lagrangian strain of a line is ``100 * (L(t) / L(ED) - 1)`` %, its natural strain ``100 * ln(L(t) / L(ED))`` %,
+both negative for shortening (Voigt et al. 2015, doi 10.1093/ehjci/jeu184).
 """
 
 from __future__ import annotations
+
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,6 +17,14 @@ from echomotion.core.errors import DataError
 from echomotion.core.tracks import WallPoints
 from echomotion.measure.beats import frame_at
 from echomotion.measure.contours import FloatArray
+from echomotion.measure.reading import checked_times, value_at
+
+
+class StrainKind(StrEnum):
+    """To which length a change is related: that at end-diastole, or the present one."""
+
+    LAGRANGIAN = "Lagrangian"
+    NATURAL = "natural"
 
 
 def fill_single_gaps(xy: ArrayLike, reference: int) -> FloatArray:
@@ -91,10 +101,15 @@ def _pieces(xy: FloatArray, spacing_mm: tuple[float, float] | None, ed_frame: in
 
 def strain_of_lengths(length: FloatArray, ed_frame: int) -> FloatArray:
     """Lagrangian strain in % from lengths (T,); NaN throughout where the line is unknown or has no length at ED."""
-    start = length[ed_frame]
+    return relative_strain(length, float(length[ed_frame]))
+
+
+def relative_strain(length: FloatArray, start: float, kind: StrainKind = StrainKind.LAGRANGIAN) -> FloatArray:
+    """Strain in % from lengths (T,) relative to a length; NaN throughout where that is unknown or not positive."""
     if not start > 0:
         return np.full_like(length, np.nan)
-    return 100 * (length / start - 1)
+    ratio = length / start
+    return 100 * (np.log(ratio) if kind is StrainKind.NATURAL else ratio - 1)
 
 
 def segment_lengths(
@@ -131,22 +146,21 @@ def compensate_drift(curve: ArrayLike, times_s: ArrayLike, ed_s: float, next_ed_
     Returns
     -------
     float64 (T,)
-        The compensated curve from one end-diastole to the next; NaN outside.
+        The curve less a line from 0 at the first end-diastole to what it is off by at the next; NaN outside.
 
     Raises
     ------
     DataError
         Without a whole beat, or where the curve is not known at its end: the drift is then unknown.
     """
-    times = np.asarray(times_s, dtype=np.float64)
+    times = checked_times(times_s)
     values = frozen_array(curve, "curve", shape=(len(times),), dtype=np.float64, finite=False)
     if next_ed_s is None:
         raise DataError("drift can be compensated over a whole beat only; this one has no next end-diastole")
-    ed, end = frame_at(times, ed_s), frame_at(times, next_ed_s)
-    drift = values[end] - values[ed]
-    if end <= ed or not np.isfinite(drift):
+    start, stop = (value_at(times, values, float(np.clip(t, times[0], times[-1]))) for t in (ed_s, next_ed_s))
+    if next_ed_s <= ed_s or not np.isfinite(stop - start):
         raise DataError("drift cannot be compensated: the strain at the ends of the beat is unknown")
-    out = np.full_like(values, np.nan)
-    part = slice(ed, end + 1)
-    out[part] = values[part] - drift * (times[part] - times[ed]) / (times[end] - times[ed])
+    out = values - (stop - start) * (times - ed_s) / (next_ed_s - ed_s)
+    first, last = frame_at(times, ed_s), frame_at(times, next_ed_s)
+    out[:first] = out[last + 1 :] = np.nan
     return out

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from echomotion.core.clip import checked_spacing
 from echomotion.core.errors import DataError
 from echomotion.core.masks import Masks
 from echomotion.core.tracks import Layer, WallPoints
-from echomotion.core.views import View, segment_names
+from echomotion.core.views import SegmentModel, View, segment_names
 from echomotion.measure.contours import arc_length, points_at
 from echomotion.measure.wall import WallLines, find_wall
 
@@ -22,6 +23,7 @@ def wall_points(
     view: View = View.UNKNOWN,
     spacing_mm: tuple[float, float] | None = None,
     mirrored: bool = False,
+    model: SegmentModel | str | int = SegmentModel.SIXTEEN,
 ) -> WallPoints:
     """Points equally spaced by arc length along a line of the wall on one frame.
 
@@ -41,12 +43,15 @@ def wall_points(
         Height and width of a pixel; without it pixels are taken as square.
     mirrored : bool
         The image is displayed left for right, so the two walls' names change sides. Never guessed.
+    model : SegmentModel
+        16, 17 or 18 segments.
 
     Returns
     -------
     WallPoints
         From the base on the image's left over the apex to the base on the right. A segment is an equal
-        third of its wall's arc from annulus to apex.
+        third of its wall's arc from annulus to apex; with the cap of the 17-segment model
+        two sevenths, and the cap what remains on both sides of the apex.
 
     Raises
     ------
@@ -57,7 +62,7 @@ def wall_points(
         raise DataError(f"count is {count}; at least 12 points are needed for six segments")
     lines = find_wall(masks, frame, spacing_mm)
     return points_on_line(
-        lines, frame=frame, layer=layer, count=count, view=view, spacing_mm=spacing_mm, mirrored=mirrored
+        lines, frame=frame, layer=layer, count=count, view=view, spacing_mm=spacing_mm, mirrored=mirrored, model=model
     )
 
 
@@ -70,6 +75,7 @@ def points_on_line(
     view: View = View.UNKNOWN,
     spacing_mm: tuple[float, float] | None = None,
     mirrored: bool = False,
+    model: SegmentModel | str | int = SegmentModel.SIXTEEN,
 ) -> WallPoints:
     """The same as :func:`wall_points` for a wall that was outlined before."""
     sy, sx = (1.0, 1.0) if spacing_mm is None else checked_spacing(spacing_mm)
@@ -79,12 +85,24 @@ def points_on_line(
     total, to_apex = along[-1], along[lines.apex_index]
     lengths = np.linspace(0.0, total, count)
     xy = points_at(line, lengths) / step
-    left = np.arange(1, 4) * to_apex / 3
-    right = to_apex + np.arange(1, 3) * (total - to_apex) / 3
-    names = segment_names(View(view))
+    names = segment_names(View(view), model)
     if mirrored:
         names = names[::-1]
     # A tiny tolerance keeps a point that lies on a boundary up to rounding on a fixed side of it.
-    which = np.searchsorted(np.concatenate([left, right]) + 1e-9 * total, lengths)
+    which = np.searchsorted(segment_borders(to_apex / total, model) * total + 1e-9 * total, lengths)
     queries = np.column_stack([np.full(count, float(frame)), xy])
     return WallPoints(queries, Layer(layer), tuple(names[k] for k in which), lengths / total, View(view))
+
+
+def segment_borders(apex_s: float, model: SegmentModel | str | int = SegmentModel.SIXTEEN) -> NDArray[np.float64]:
+    """Where segments meet along the wall, as shares of its whole arc, from the first base to the second.
+
+    Parameters
+    ----------
+    apex_s : float
+        Where the apex lies, as a share of the arc.
+    """
+    which = SegmentModel.of(model)
+    shares = np.asarray(which.borders)
+    middle = [] if which is SegmentModel.SEVENTEEN else [apex_s]
+    return np.concatenate([shares * apex_s, middle, 1 - shares[::-1] * (1 - apex_s)])
