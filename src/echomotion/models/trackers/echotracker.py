@@ -141,8 +141,10 @@ class EchoTrackerNetwork(PointNetwork):
         self.fine = TemporalResNet(config.local + known, config.fine)
         self.fine_move = _small(nn.Linear(config.fine[-1], 2))
         self.judge = nn.Linear(config.fine[-1], 2)
-        # By which cosines are multiplied before a softmax in the loss, as a logarithm.
+        # Of both stages, as logarithms: by which cosines are multiplied before a softmax, and how far (px) a point is
+        # believed to be from the estimate, in whatever direction, before they are seen.
         self.sharpness = nn.Parameter(torch.full((2,), math.log(10.0)))
+        self.belief = nn.Parameter(torch.tensor([6.0, 3.0]).log())
 
     def encode(self, frames: Tensor) -> Features:
         """See :class:`PointNetwork`."""
@@ -172,17 +174,16 @@ class EchoTrackerNetwork(PointNetwork):
         cell = extent / self.config.map_size
         steps = [start + self.coarse_move(hidden) * cell]
 
-        sharp = self.sharpness.exp()
         places = []
         if self.config.expected:
-            places.append(Volume(sharp[0] * volumes.unflatten(-1, (self.config.map_size,) * 2), start, cell))
+            places.append(self._volume(0, volumes.unflatten(-1, (self.config.map_size,) * 2), start, cell))
             steps[0] = steps[0] + _expected(places[0])
         table = FeatureTable.of(pyramid(fine_map, self.config.levels), self.fine_stride)
         for iteration in range(self.config.iterations):
             xy = steps[-1].detach()
             templates = self._templates(table, looks_fine, xy)
             windows = local_windows(templates, table, xy, self.config.radius)
-            near = self._places(sharp[1] * windows[:, :, 0], xy)
+            near = self._near(windows[:, :, 0], xy)
             places += near
             known = self._known(xy, query, extent, differences)
             hidden = self.fine(torch.cat([functional.relu(self.fold(windows.flatten(2))), known], dim=-1))
@@ -194,11 +195,19 @@ class EchoTrackerNetwork(PointNetwork):
         visible, confident = self.judge(hidden).unbind(dim=-1)
         return PointOutput(steps[-1], visible, confident, tuple(steps[:-1]), volumes=tuple(places))
 
-    def _places(self, scores: Tensor, xy: Tensor) -> list[Volume]:
+    def _near(self, cosines: Tensor, xy: Tensor) -> list[Volume]:
         """Windows (N, T, L * k * k) around the estimates, level by level."""
         side = 2 * self.config.radius + 1
-        levels = scores.unflatten(-1, (self.config.levels, side, side)).unbind(dim=2)
-        return [Volume(level, xy, self.fine_stride * 2.0**i) for i, level in enumerate(levels)]
+        levels = cosines.unflatten(-1, (self.config.levels, side, side)).unbind(dim=2)
+        strides = [xy.new_full((2,), self.fine_stride * 2.0**i) for i in range(len(levels))]
+        return [self._volume(1, level, xy, stride) for level, stride in zip(levels, strides, strict=True)]
+
+    def _volume(self, stage: int, cosines: Tensor, xy: Tensor, stride: Tensor) -> Volume:
+        """Scores of places (N, T, d, d) around the estimates."""
+        reach = torch.arange(cosines.shape[-1], dtype=xy.dtype, device=xy.device) - cosines.shape[-1] // 2
+        squares = (reach * stride[0]).square() + (reach * stride[1]).square()[:, None]
+        scores = self.sharpness[stage].exp() * cosines - squares / (2 * (2 * self.belief[stage]).exp())
+        return Volume(scores, xy, stride)
 
     def _differences(self, small: Tensor, points: int) -> Tensor:
         """Grey difference of each frame to the one before, (N, T, rows * columns); zero on the first."""
