@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from echomotion.core import Clip, DataError, Geometry
+from echomotion.core import APICAL_CLASSES, Clip, DataError, Geometry
+from echomotion.core.masks import LEFT_ATRIUM
 from echomotion.datasets.camus import CamusFrame, read_camus
-from echomotion.datasets.folder import read_labelled_videos
+from echomotion.datasets.echonet_dynamic import FILES, read_echonet_dynamic
+from echomotion.datasets.folder import LabelledVideo, read_labelled_videos
 from echomotion.datasets.simulated import StoredSequence, read_simulated
 from echomotion.models.base import Tracker
 from echomotion.models.layers.efficientnet import EfficientNetLite0, load_imagenet
@@ -54,6 +56,8 @@ class PointSegTraining:
 
     Attributes
     ----------
+    targets : tuple of str
+        Classes that are learned, in the order of the network's outputs; ``[lv_myocardium]`` is the paper's choice.
     grid, early_grid : int
         Side of the square grid in px that the model runs on, and during the first `early_share` of the run.
     early_share : float
@@ -71,7 +75,8 @@ class PointSegTraining:
     from_patients, parametric : int
         Simulated sequences with patients' anatomy, and with parametric hearts.
     video_folder : str
-        See :func:`echomotion.datasets.folder.read_labelled_videos`; empty for none.
+        As :func:`echomotion.datasets.folder.read_labelled_videos` reads it, or EchoNet-Dynamic (``targets`` is then
+        ``[lv_cavity]``); empty for none.
     tracker : str
         Whose trajectories are learned with.
     tracker_weights : str
@@ -93,6 +98,7 @@ class PointSegTraining:
         Folder of trajectories and simulated sequences; the run's own where empty.
     """
 
+    targets: tuple[str, ...] = ("lv_cavity", "lv_myocardium", "left_atrium")
     grid: int = 256
     early_grid: int = 192
     early_share: float = 0.5
@@ -128,6 +134,8 @@ class PointSegTask:
     ) -> None:
         if len(training.weights) != config.layers:
             raise DataError(f"weights has {len(training.weights)} numbers; the network has {config.layers} layers")
+        if len(training.targets) != config.classes or set(training.targets) - set(APICAL_CLASSES.values()):
+            raise DataError(f"targets is {list(training.targets)}; the network has {config.classes} classes of CAMUS")
         if config.token_dim and (training.stills or training.joined):
             raise DataError("single frames and joined beats have no tracker tokens; set stills and joined to 0")
         self.training = training
@@ -136,6 +144,9 @@ class PointSegTask:
         self.folder = Path(training.cache) if training.cache else Path(folder) / "cache"
         self.tokens = config.token_dim > 0
         self._tracker: Tracker | None = None
+        known = {name: label for label, name in APICAL_CLASSES.items()}
+        self.numbers = np.zeros(256, dtype=np.uint8)
+        self.numbers[[known[name] for name in training.targets]] = np.arange(1, config.classes + 1)
         side = round(1.5 * training.grid)
         fit = _patients(data, "fit")
         self.stills = _pairs(fit, side)
@@ -176,7 +187,8 @@ class PointSegTask:
                 items = self._items(kind)
                 draws = [draw_video(items[i], length, size, own.points, rng, plain) for i in numbers]
         arrays = stacked(draws)
-        return tuple(torch.from_numpy(array) for array in arrays)
+        frames, labels, *rest = (torch.from_numpy(array) for array in arrays)
+        return (frames, torch.from_numpy(self.numbers)[labels.long()], *rest)
 
     def loss(self, network: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
         """See :func:`echomotion.models.losses.pointseg_loss`."""
@@ -203,26 +215,29 @@ class PointSegTask:
         stills = []
         for image, labels in self.selection:
             still = _standing(image, self.training.spacing_px, self.tokens, network)
-            stills.append(_class_dice(_labels(network, image[None], still, device)[0][0], labels))
+            found, _ = _labels(network, image[None], still, device)
+            stills.append(self._dice(found[0], labels))
         beats, rough = [], []
         for video in self.selection_beats:
             found, logits = _labels(network, video.frames, video.cues, device)
-            beats += [_class_dice(one, labels) for one, labels in zip(found, video.labels, strict=True)]
+            beats += [self._dice(one, labels) for one, labels in zip(found, video.labels, strict=True)]
             counted = torch.from_numpy((video.cues.visible & video.steady[:, None]).astype(np.float32))[None]
             values = masks_at_points(logits[None], torch.from_numpy(video.cues.xy)[None], 1.0)
             rough.append(float(temporal_smoothing(values, counted)))
         network.train()
-        cavity, myocardium, atrium = np.nanmean(beats if self.tokens else stills, axis=0)
-        figures = {
-            "score": float(cavity + myocardium) / 2,
-            "lv_cavity": float(cavity),
-            "lv_myocardium": float(myocardium),
-            "left_atrium": float(atrium),
-        }
+        names = self.training.targets
+        means = dict(zip(names, np.nanmean(beats if self.tokens else stills, axis=0).tolist(), strict=True))
+        # As for the U-Net, the atrium does not choose between checkpoints.
+        deciding = [means[name] for name in names if name != LEFT_ATRIUM] or list(means.values())
+        figures = {"score": float(np.mean(deciding)), **means}
         if beats:
-            figures["beats_myocardium"] = float(np.nanmean(beats, axis=0)[1])
+            figures["beats_dice"] = float(np.nanmean(beats))
             figures["beats_roughness"] = float(np.mean(rough))
         return figures
+
+    def _dice(self, found: NDArray[np.uint8], labels: NDArray[np.uint8]) -> list[float]:
+        true = self.numbers[labels]
+        return [dice(found == k, true == k) for k in range(1, len(self.training.targets) + 1)]
 
     def _items(self, kind: str) -> list[Video] | list[JoinedBeat]:
         return self.beats if kind == "joined" else self.videos if kind == "simulated" else self.recorded
@@ -264,7 +279,15 @@ class PointSegTask:
         return self._tracked(name, sequence.clip, labels, known)
 
     def _recorded(self) -> Iterator[Video]:
-        for item in read_labelled_videos(self.training.video_folder):
+        folder = Path(self.training.video_folder)
+        echonet = (folder / FILES).is_file()
+        items: Iterable[LabelledVideo] = (
+            (item.video for item in read_echonet_dynamic(folder, "train")) if echonet else read_labelled_videos(folder)
+        )
+        for item in items:
+            unknown = set(self.training.targets) - set(item.classes.values())
+            if unknown:
+                raise DataError(f"{item.name} has no masks of {', '.join(sorted(unknown))}; take them out of targets")
             yield self._tracked(f"video-{item.name}", item.clip, item.labels, item.labelled)
 
     def _tracked(self, name: str, clip: Clip, labels: NDArray[np.uint8], labelled: NDArray[np.bool_]) -> Video:
@@ -328,7 +351,7 @@ def _pairs(patients: list[list[CamusFrame]], side: int) -> list[tuple[NDArray[np
 def _apical_labels(sequence: StoredSequence) -> NDArray[np.uint8]:
     """Labels with the numbers of CAMUS; other classes count as background."""
     out = np.zeros_like(sequence.masks.labels)
-    for number, name in enumerate(("lv_cavity", "lv_myocardium", "left_atrium"), start=1):
+    for number, name in APICAL_CLASSES.items():
         if sequence.masks.has(name):
             out[sequence.masks.mask(name)] = number
     return out
@@ -352,7 +375,3 @@ def _labels(
     logits = network(grey, point_paths([cues], device))[-1][0].cpu()
     found = torch.cat([torch.zeros_like(logits[:, :1]), logits], dim=1).argmax(dim=1)
     return found.numpy().astype(np.uint8), logits
-
-
-def _class_dice(found: NDArray[np.uint8], labels: NDArray[np.uint8]) -> list[float]:
-    return [dice(found == k, labels == k) for k in (1, 2, 3)]

@@ -167,7 +167,7 @@ def _pointseg(recipe: Recipe, data: str | Path, folder: Path, name: str) -> tupl
     facts = {
         "grid": [training.grid, training.grid],
         "normalisation": "grey levels divided by 255, black outside the fan",
-        "classes": ["background", "lv_cavity", "lv_myocardium", "left_atrium"],
+        "classes": ["background", *training.targets],
         "points": {"tracker": training.tracker, "spacing_px": training.spacing_px},
         "trained_on": "CAMUS, four-chamber ED and ES frames of the official training patients, and beats simulated "
         "between them and from their anatomy",
