@@ -198,10 +198,10 @@ def ablation(
                 segmenter = create_segmenter(read_recipe(name).model, weights=str(weights))
                 cases = evaluate_segmentation(segmenter, frames, progress=step(stage, variant)).cases
                 found[variant] = cases[cases["class"] == "lv_myocardium"].groupby("patient")[["dice", "hd95_mm"]].mean()
-        rows = []
+        rows: list[dict[str, Any]] = []
         for variant, cases in found.items():
             paired = paired_difference(cases["dice"], found["whole"]["dice"])
-            means = {key: float(value) for key, value in cases.mean().items()}
+            means = {key: float(cases[key].mean()) for key in ("dice", "hd95_mm")}
             rows.append({"variant": variant, **means, "difference": paired.difference, "p (t)": paired.p_t})
         budget = "that of the recipe" if max_minutes is None else f"{max_minutes:g} minutes a variant"
         result = {"recipe": name, "split": split, "budget": budget, "variants": _finite(rows)}
