@@ -150,7 +150,7 @@ def tracker_tokens(tracker: Tracker, clip: Clip, tracks: Tracks) -> NDArray[np.f
         raise ModelError(f"{tracker.name} has no tokens of points; take taptr, or sampled features (token_dim: 0)")
     network, device = follower.network, follower.device
     frames, geometry = working_frames(clip, tracker.max_height)
-    grey = torch.from_numpy(np.ascontiguousarray(frames)).to(device, torch.float32)[:, None] / 255
+    grey = torch.from_numpy(frames.astype(np.float32)).to(device)[:, None] / 255
     features = [network.encode(frame[None]) for frame in grey]
     queries = torch.from_numpy(geometry.to_grid(tracks.queries[:, 1:])).to(device, torch.float32)
     asked = torch.from_numpy(tracks.queries[:, 0].astype(np.int64)).to(device)
