@@ -44,9 +44,11 @@ app.add_typer(evaluate_app, name="evaluate")
 evaluate_app.command("impartiality")(cli_evaluation.impartiality)
 evaluate_app.command("test-retest")(cli_evaluation.retest)
 evaluate_app.command("held-out")(cli_evaluation.held_out)
+evaluate_app.command("stability")(cli_evaluation.stability)
 benchmark_app = typer.Typer(no_args_is_help=True, help="Compare all models on the same data, with time and memory.")
 app.add_typer(benchmark_app, name="benchmark")
 benchmark_app.command("tracking")(cli_evaluation.benchmark_tracking)
+benchmark_app.command("ablation")(cli_evaluation.ablation)
 
 CLIP_HELP = "DICOM, AVI, MP4, MOV, GIF, TIFF, NIfTI, MHD, NPY or NPZ file, or a folder of PNG or JPEG images."
 ClipName = Annotated[str, typer.Argument(metavar="CLIP", help=CLIP_HELP)]

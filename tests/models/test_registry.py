@@ -13,7 +13,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::echomotion.EchoMotionWarning")
 
 # Learned ones without installed weights refuse to run; tests/models/trackers has them with random numbers.
 TRACKERS = [info.name for info in list_models("tracker") if info.weights != "missing"]
-SEGMENTERS = [info.name for info in list_models("segmenter")]
+SEGMENTERS = [info.name for info in list_models("segmenter") if info.weights != "missing"]
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from echomotion.core.arrays import frozen_array
 from echomotion.core.clip import set_field
 from echomotion.core.coordinates import Geometry
 from echomotion.core.errors import DataError
+from echomotion.core.tracks import Tracks
 
 BACKGROUND, LV_CAVITY, LV_MYOCARDIUM, LEFT_ATRIUM = "background", "lv_cavity", "lv_myocardium", "left_atrium"
 APICAL_CLASSES: Mapping[int, str] = MappingProxyType({0: BACKGROUND, 1: LV_CAVITY, 2: LV_MYOCARDIUM, 3: LEFT_ATRIUM})
@@ -34,6 +35,8 @@ class Masks:
         From native pixels to that grid; given exactly when `probability` is.
     model : str
         Name of the segmenter.
+    tracks : Tracks, optional
+        Trajectories that steered it, from segmenters that track points.
     """
 
     labels: NDArray[np.uint8]
@@ -41,6 +44,7 @@ class Masks:
     probability: NDArray[np.floating] | None = None
     geometry: Geometry | None = None
     model: str = ""
+    tracks: Tracks | None = None
 
     def __post_init__(self) -> None:
         set_field(self, "labels", frozen_array(self.labels, "labels", shape=(None, None, None), dtype=np.uint8))
@@ -59,6 +63,8 @@ class Masks:
             set_field(self, "probability", frozen_array(self.probability, "probability", shape=shape, dtype=kind))
             if self.geometry.native_shape != self.labels.shape[1:]:
                 raise DataError(f"the geometry starts at {self.geometry.native_shape}, labels are {self.labels.shape}")
+        if self.tracks is not None and self.tracks.n_frames != len(self.labels):
+            raise DataError(f"the tracks have {self.tracks.n_frames} frames, the labels {len(self.labels)}")
 
     @property
     def n_frames(self) -> int:

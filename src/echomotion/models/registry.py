@@ -25,6 +25,7 @@ _MODULES = (
     "echomotion.models.trackers.echotracker",
     "echomotion.models.trackers.taptr",
     "echomotion.models.segmenters.unet",
+    "echomotion.models.segmenters.pointseg",
 )
 
 Builder = TypeVar("Builder", bound=Callable[..., Any])

@@ -237,7 +237,23 @@ def make_template(ed: CamusFrame, es: CamusFrame) -> Template:
     sector = find_sector(ed.clip.frames, pixel_aspect=spacing[0] / spacing[1])
     if sector is None:
         raise DataError(f"template {name}: the fan is not found")
-    tip = np.asarray(sector.apex, dtype=np.float64)
+    angles = np.rad2deg(np.asarray(sector.angles, dtype=np.float64))
+    grey = _smooth_grey(ed, spacing, sector.mask())
+    return replace(
+        make_outlines(ed, es, np.asarray(sector.apex, dtype=np.float64)),
+        grey=grey,
+        wall_grey=float(np.median(grey[ed.labels == _WALL])),
+        dark_grey=float(np.quantile(grey[(ed.labels == _CAVITY) | (ed.labels == _WALL)], 0.1)),
+        sector_deg=float(np.clip(angles[1] - angles[0], 25.0, 115.0)),
+        tilt_deg=float(angles.mean()),
+        depth_mm=float(sector.r_max * spacing[1]),
+    )
+
+
+def make_outlines(ed: CamusFrame, es: CamusFrame, tip: FloatArray) -> Template:
+    """A template without image from the two frames of a patient: enough for motion; `tip` (2,) becomes (0, 0) mm."""
+    name = ed.patient
+    spacing = ed.clip.spacing_mm or (1.0, 1.0)
     step = np.array([spacing[1], spacing[0]])
     lines = []
     for frame in (ed, es):
@@ -250,8 +266,6 @@ def make_template(ed: CamusFrame, es: CamusFrame) -> Template:
     (endo_ed, epi_ed), (endo_es, epi_es) = (
         ((endo - tip) * step, epi - tip * step) for endo, epi in _material_lines(lines, outer, step, apex_s, name)
     )
-    angles = np.rad2deg(np.asarray(sector.angles, dtype=np.float64))
-    grey = _smooth_grey(ed, spacing, sector.mask())
     template = Template(
         name,
         endo_ed,
@@ -260,14 +274,14 @@ def make_template(ed: CamusFrame, es: CamusFrame) -> Template:
         epi_es,
         apex_s,
         (_outline(ed.labels == _ATRIUM) - tip) * step,
-        grey,
-        float(np.median(grey[ed.labels == _WALL])),
-        float(np.quantile(grey[(ed.labels == _CAVITY) | (ed.labels == _WALL)], 0.1)),
-        spacing,
-        (float(tip[0]), float(tip[1])),
-        float(np.clip(angles[1] - angles[0], 25.0, 115.0)),
-        float(angles.mean()),
-        float(sector.r_max * spacing[1]),
+        grey=np.zeros((1, 1), dtype=np.float32),
+        wall_grey=0.0,
+        dark_grey=0.0,
+        spacing_mm=spacing,
+        tip_px=(float(tip[0]), float(tip[1])),
+        sector_deg=90.0,
+        tilt_deg=0.0,
+        depth_mm=160.0,
     )
     _refuse_folds(template)
     return template

@@ -16,11 +16,17 @@ Labels = NDArray[np.uint8]
 def random_placement(
     image: NDArray[np.uint8], labels: Labels, size: int, rng: np.random.Generator
 ) -> tuple[Image, Labels]:
-    """Move, turn, stretch, mirror and rescale a frame and its labels onto a ``size`` x ``size`` grid.
+    """Move, turn, stretch, mirror and rescale a frame and its labels onto a ``size`` x ``size`` grid."""
+    matrix = placement_matrix((image.shape[0], image.shape[1]), size, rng)
+    return place_image(image, matrix, size), place_labels(labels, matrix, size)
+
+
+def placement_matrix(shape: tuple[int, int], size: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Matrix (2, 3) from px of a frame of that shape to those of a ``size`` x ``size`` grid.
 
     Most frames keep about their scale; the others shrink, as in a deeper or wider fan.
     """
-    rows, columns = image.shape
+    rows, columns = shape
     fit = size / max(rows, columns)
     low, high = (0.85, 1.2) if rng.random() < 0.65 else (0.5, 0.85)
     zoom = fit * np.exp(rng.uniform(np.log(low), np.log(high)))
@@ -33,10 +39,17 @@ def random_placement(
     centre = np.array([(columns - 1) / 2, (rows - 1) / 2])
     slack = 0.08 * size + 0.5 * max(0.0, size - zoom * max(rows, columns))
     target = (size - 1) / 2 + rng.uniform(-slack, slack, 2)
-    matrix = np.column_stack([linear, target - linear @ centre])
-    placed = cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR)
-    placed_labels = cv2.warpAffine(labels, matrix, (size, size), flags=cv2.INTER_NEAREST)
-    return placed.astype(np.float32) / 255, placed_labels
+    return np.column_stack([linear, target - linear @ centre])
+
+
+def place_image(image: NDArray[np.uint8], matrix: NDArray[np.float64], size: int) -> Image:
+    """A frame through such a matrix, 0 to 1."""
+    return cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR).astype(np.float32) / 255
+
+
+def place_labels(labels: Labels, matrix: NDArray[np.float64], size: int) -> Labels:
+    """Labels through such a matrix."""
+    return cv2.warpAffine(labels, matrix, (size, size), flags=cv2.INTER_NEAREST)
 
 
 def random_fan(image: Image, rng: np.random.Generator) -> Image:

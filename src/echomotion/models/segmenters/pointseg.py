@@ -1,0 +1,183 @@
+"""PointSeg in two sizes: any clip in, masks, probabilities and the trajectories that steered them out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from echomotion.core import APICAL_CLASSES, Clip, Masks, ModelError
+from echomotion.models.base import Progress, Segmenter, Tracker
+from echomotion.models.registry import create_tracker, register
+from echomotion.models.segmenters.frame_wise import labels_from_probability, without_islands
+from echomotion.models.segmenters.point_cues import Cues, cue_queries, point_paths, track_cues
+from echomotion.models.segmenters.pointseg_network import Patches, PointSegConfig, PointSegNetwork
+from echomotion.models.trackers.windows import spans
+from echomotion.models.weights import Weights
+from echomotion.preprocess.grid import to_model_grid
+
+# Frames that are encoded and decoded at once.
+_BATCH = 4
+
+
+@dataclass(frozen=True)
+class PointSegOptions:
+    """How PointSeg is run.
+
+    Attributes
+    ----------
+    points : array-like (M, 3) or None
+        ``(t, x, y)`` in native pixels: points of one's own beside the grid; their tracks come first in `Masks.tracks`.
+    tracker : str or None
+        In place of the tracker that the network was trained with.
+    tracker_weights : str or None
+        Folder of that tracker's weights.
+    spacing_px : float or None
+        Of the grid of points, px of the model's grid; without it as in training.
+    window : int
+        Frames that are fused together.
+    overlap : int
+        Frames that two windows share; there one fades into the other.
+    """
+
+    points: Any = None
+    tracker: str | None = None
+    tracker_weights: str | None = None
+    spacing_px: float | None = None
+    window: int = 48
+    overlap: int = 12
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.overlap < self.window:
+            raise ModelError(f"overlap is {self.overlap}; it lies from 0 to under the window, {self.window} frames")
+
+
+class PointGuidedSegmenter:
+    """A segmenter made of a PointSeg network, a tracker and their grid; see :class:`~echomotion.models.base.Segmenter`.
+
+    Parameters
+    ----------
+    name : str
+    network : PointSegNetwork
+    tracker : Tracker
+    grid_shape : (int, int)
+    spacing_px : float
+    options : PointSegOptions
+    classes : mapping of int to str, optional
+    """
+
+    def __init__(
+        self,
+        name: str,
+        network: PointSegNetwork,
+        tracker: Tracker,
+        *,
+        grid_shape: tuple[int, int],
+        spacing_px: float,
+        options: PointSegOptions | None = None,
+        classes: Mapping[int, str] = APICAL_CLASSES,
+        weights: Weights | None = None,
+    ) -> None:
+        self.name = name
+        self.network = network.eval()
+        self.tracker = tracker
+        self.grid_shape = grid_shape
+        self.options = options or PointSegOptions()
+        self.spacing_px = self.options.spacing_px or spacing_px
+        self.classes = classes
+        self.weights = weights
+
+    def segment(self, clip: Clip, *, progress: Progress | None = None) -> Masks:
+        """Track points through a clip and label all frames."""
+        frames, geometry = to_model_grid(clip, self.grid_shape)
+        queries = cue_queries(clip, frames, geometry, self.spacing_px, self.options.points)
+        wanted = self.network.config.token_dim > 0
+        tracks, cues = track_cues(self.tracker, clip, queries, geometry, tokens=wanted)
+        probability = self._probability(frames, cues, progress)
+        labels = np.stack([without_islands(labels_from_probability(p, geometry)) for p in probability])
+        return Masks(labels, self.classes, probability.astype(np.float16), geometry, self.name, tracks)
+
+    @torch.inference_mode()
+    def _probability(self, frames: NDArray[np.uint8], cues: Cues, progress: Progress | None) -> NDArray[np.float32]:
+        """Probabilities (T, K + 1, h, w), background first."""
+        total = np.zeros((len(frames), len(self.classes), *self.grid_shape), dtype=np.float32)
+        weight = np.zeros(len(frames), dtype=np.float32)
+        for first, last in spans(len(frames), self.options.window, self.options.overlap):
+            found = self._window(frames[first:last], cues.part(first, last))
+            # From the border of a window, which knows one side of time only, weights rise linearly.
+            at = np.arange(last - first)
+            fade = np.minimum(np.minimum(at, last - first - 1 - at) + 1, self.options.overlap + 1).astype(np.float32)
+            total[first:last] += fade[:, None, None, None] * found
+            weight[first:last] += fade
+            if progress is not None:
+                progress(last, len(frames))
+        return total / weight[:, None, None, None]
+
+    def _window(self, frames: NDArray[np.uint8], cues: Cues) -> NDArray[np.float32]:
+        network = self.network
+        device = next(network.parameters()).device
+        parts = []
+        for start in range(0, len(frames), _BATCH):
+            grey = torch.from_numpy(frames[start : start + _BATCH]).to(device).float()[:, None] / 255
+            parts.append(network.encode(grey))
+        skips, maps = (
+            tuple(torch.cat(level) for level in zip(*levels, strict=True)) for levels in zip(*parts, strict=True)
+        )
+        patches = Patches(skips, maps)
+        fused = network.fuse(patches, point_paths([cues], device))
+        out = []
+        for start in range(0, len(frames), _BATCH):
+            some = slice(start, start + _BATCH)
+            skips, maps = (tuple(x[some] for x in levels) for levels in (patches.skips, fused.maps))
+            logits = network.decode(skips, maps, fused.tokens[some], self.grid_shape)
+            # Classes exclude each other: their odds against the background, whose logit is 0.
+            out.append(torch.cat([torch.zeros_like(logits[:, :1]), logits], dim=1).softmax(dim=1).cpu())
+        return torch.cat(out).numpy()
+
+
+def network_of(told: Mapping[str, Any]) -> PointSegNetwork:
+    """The network that a card's options describe.
+
+    Raises
+    ------
+    ModelError
+        When this version does not know one of them.
+    """
+    unknown = sorted(set(told) - {field.name for field in fields(PointSegConfig)})
+    if unknown:
+        raise ModelError(f"the weights of PointSeg name options that this version lacks: {', '.join(unknown)}")
+    options: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in told.items()}
+    return PointSegNetwork(PointSegConfig(**options))
+
+
+def _segmenter(name: str, options: PointSegOptions, weights: Weights) -> Segmenter:
+    network = network_of(weights.card["options"])
+    weights.load_into(network)
+    cue = weights.card["points"]
+    tracker = create_tracker(options.tracker or cue["tracker"], weights=options.tracker_weights)
+    return PointGuidedSegmenter(
+        name,
+        network,
+        tracker,
+        grid_shape=(int(weights.card["grid"][0]), int(weights.card["grid"][1])),
+        spacing_px=float(cue["spacing_px"]),
+        options=options,
+        classes=dict(enumerate(weights.card["classes"])),
+        weights=weights,
+    )
+
+
+@register("segmenter", learned=True)
+def pointseg_small(options: PointSegOptions, *, weights: Weights) -> Segmenter:
+    """PointSeg for a CPU: tracked points steer the masks of all frames together."""
+    return _segmenter("pointseg_small", options, weights)
+
+
+@register("segmenter", learned=True)
+def pointseg(options: PointSegOptions, *, weights: Weights) -> Segmenter:
+    """PointSeg with a ResNet-50, near the size of the paper."""
+    return _segmenter("pointseg", options, weights)

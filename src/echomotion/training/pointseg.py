@@ -1,0 +1,377 @@
+"""Training of PointSeg's second stage: masks, with the tracker frozen and its trajectories found beforehand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from echomotion.core import APICAL_CLASSES, Clip, DataError, Geometry
+from echomotion.core.masks import LEFT_ATRIUM
+from echomotion.datasets.camus import CamusFrame, read_camus
+from echomotion.datasets.echonet_dynamic import FILES, read_echonet_dynamic
+from echomotion.datasets.folder import LabelledVideo, read_labelled_videos
+from echomotion.datasets.simulated import StoredSequence, read_simulated
+from echomotion.models.base import Tracker
+from echomotion.models.layers.efficientnet import EfficientNetLite0, load_imagenet
+from echomotion.models.layers.fixed_norm import measured_statistics
+from echomotion.models.losses import masks_at_points, pointseg_loss, temporal_smoothing
+from echomotion.models.registry import create_tracker
+from echomotion.models.segmenters.point_cues import (
+    Cues,
+    cue_queries,
+    forward_backward_px,
+    point_paths,
+    track_cues,
+)
+from echomotion.models.segmenters.pointseg_network import PointPaths, PointSegConfig, PointSegNetwork
+from echomotion.simulate.joined import JoinedBeat, joined_beat, square_frames
+from echomotion.simulate.store import simulate_to_folder
+from echomotion.training.videos import (
+    Video,
+    cached,
+    cached_cues,
+    dice,
+    draw_joined,
+    draw_still,
+    draw_video,
+    scaled,
+    stacked,
+)
+
+# Frames that set the statistics of the encoder's normalisations.
+_MEASURED = 32
+# Moments of a validation patient's beat; the first and last are the recording itself.
+_MOMENTS, _JUDGED = 9, (0, 2, 4, 6, 8)
+
+
+@dataclass(frozen=True)
+class PointSegTraining:
+    """Data side of a recipe.
+
+    Attributes
+    ----------
+    targets : tuple of str
+        Classes that are learned, in the order of the network's outputs; ``[lv_myocardium]`` is the paper's choice.
+    grid, early_grid : int
+        Side of the square grid in px that the model runs on, and during the first `early_share` of the run.
+    early_share : float
+    late_share : float
+        Part of the run, at its end, in which more clips keep their own grey levels.
+    frames : int
+        Of a step, of all clips together.
+    length : int
+        Of a clip of a beat.
+    points : int
+        Of a clip.
+    stills, joined, simulated, videos : float
+        Shares of the steps that show single frames of CAMUS; beats between a patient's two frames; simulated clips;
+        clips of `video_folder`.
+    from_patients, parametric : int
+        Simulated sequences with patients' anatomy, and with parametric hearts.
+    video_folder : str
+        As :func:`echomotion.datasets.folder.read_labelled_videos` reads it, or EchoNet-Dynamic (``targets`` is then
+        ``[lv_cavity]``); empty for none.
+    tracker : str
+        Whose trajectories are learned with.
+    tracker_weights : str
+        Folder; empty for the installed ones.
+    spacing_px : float
+        Of its grid of points.
+    steady_px : float
+        A point of a video of two frames counts for smoothness when it comes back to so many px of its start.
+    weights : tuple of float
+        Of the layers.
+    temporal, temporal_rise : float
+        Weight of smoothness relative to Dice, and the part of the run over which it rises to that.
+    cross_entropy : float
+    pretrained : bool
+        Whether an EfficientNet-Lite0 starts from ImageNet (extra ``imagenet``).
+    beats : int
+        Patients whose beats are validated on.
+    cache : str
+        Folder of trajectories and simulated sequences; the run's own where empty.
+    """
+
+    targets: tuple[str, ...] = ("lv_cavity", "lv_myocardium", "left_atrium")
+    grid: int = 256
+    early_grid: int = 192
+    early_share: float = 0.5
+    late_share: float = 0.2
+    frames: int = 8
+    length: int = 4
+    points: int = 96
+    stills: float = 0.5
+    joined: float = 0.35
+    simulated: float = 0.15
+    videos: float = 0.0
+    from_patients: int = 24
+    parametric: int = 8
+    video_folder: str = ""
+    tracker: str = "echomotion_tracker"
+    tracker_weights: str = ""
+    spacing_px: float = 16.0
+    steady_px: float = 2.0
+    weights: tuple[float, ...] = (0.25, 0.5, 1.0)
+    temporal: float = 100.0
+    temporal_rise: float = 0.3
+    cross_entropy: float = 1.0
+    pretrained: bool = True
+    beats: int = 10
+    cache: str = ""
+
+
+class PointSegTask:
+    """CAMUS and simulated clips; Dice and smoothness; Dice of cavity and myocardium on other patients."""
+
+    def __init__(
+        self, data: str | Path, folder: str | Path, training: PointSegTraining, config: PointSegConfig
+    ) -> None:
+        if len(training.weights) != config.layers:
+            raise DataError(f"weights has {len(training.weights)} numbers; the network has {config.layers} layers")
+        if len(training.targets) != config.classes or set(training.targets) - set(APICAL_CLASSES.values()):
+            raise DataError(f"targets is {list(training.targets)}; the network has {config.classes} classes of CAMUS")
+        if config.token_dim and (training.stills or training.joined):
+            raise DataError("single frames and joined beats have no tracker tokens; set stills and joined to 0")
+        self.training = training
+        network = PointSegNetwork(config)
+        self.network: nn.Module = network
+        self.folder = Path(training.cache) if training.cache else Path(folder) / "cache"
+        self.tokens = config.token_dim > 0
+        self._tracker: Tracker | None = None
+        known = {name: label for label, name in APICAL_CLASSES.items()}
+        self.numbers = np.zeros(256, dtype=np.uint8)
+        self.numbers[[known[name] for name in training.targets]] = np.arange(1, config.classes + 1)
+        side = round(1.5 * training.grid)
+        fit = _patients(data, "fit")
+        self.stills = _pairs(fit, side)
+        self.beats = [b for frames in fit if (b := self._joined(frames, side))] if training.joined else []
+        self.videos = [*self._simulated(data)] if training.simulated else []
+        self.recorded = [*self._recorded()] if training.videos else []
+        chosen = _patients(data, "selection")
+        self.selection = _pairs(chosen, training.grid)
+        self.selection_beats = [*self._selection_beats(chosen)]
+        shares = {"stills": self.stills, "joined": self.beats, "simulated": self.videos, "videos": self.recorded}
+        usable = {name: getattr(training, name) for name, items in shares.items() if items}
+        total = sum(usable.values())
+        if total <= 0:
+            raise DataError("there is nothing to train on; give stills, joined, simulated or videos a share")
+        self.shares = {name: share / total for name, share in usable.items()}
+        self.share = 0.0
+        if training.pretrained and isinstance(network.encoder, EfficientNetLite0):
+            load_imagenet(network.encoder)
+        self._measure(network)
+
+    def batch(self, share: float, rng: np.random.Generator) -> tuple[Tensor, ...]:
+        """Tensors as :class:`echomotion.training.videos.Draw` has them, with the axis of the clips first."""
+        own = self.training
+        self.share = share
+        size = own.early_grid if share < own.early_share else own.grid
+        plain = 0.5 if share > 1 - own.late_share else 0.25
+        kind = str(rng.choice(list(self.shares), p=list(self.shares.values())))
+        if kind == "stills":
+            chosen = rng.choice(len(self.stills), own.frames, replace=own.frames > len(self.stills))
+            pairs = [self.stills[i] for i in chosen]
+            draws = [draw_still(image, labels, size, own.points, rng, plain) for image, labels in pairs]
+        else:
+            length = 2 if kind == "joined" and rng.random() < 0.25 else own.length
+            numbers = rng.integers(len(self._items(kind)), size=max(1, own.frames // length))
+            if kind == "joined":
+                draws = [draw_joined(self.beats[i], length, size, own.points, rng, plain) for i in numbers]
+            else:
+                items = self._items(kind)
+                draws = [draw_video(items[i], length, size, own.points, rng, plain) for i in numbers]
+        arrays = stacked(draws)
+        frames, labels, *rest = (torch.from_numpy(array) for array in arrays)
+        return (frames, torch.from_numpy(self.numbers)[labels.long()], *rest)
+
+    def loss(self, network: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
+        """See :func:`echomotion.models.losses.pointseg_loss`."""
+        frames, labels, labelled, xy, visible, confidence, counted, tokens = batch
+        own = self.training
+        layers = network(frames[:, :, None], PointPaths(xy, visible, confidence, tokens if self.tokens else None))
+        rise = min(1.0, self.share / own.temporal_rise) if own.temporal_rise > 0 else 1.0
+        return pointseg_loss(
+            layers,
+            labels,
+            labelled,
+            xy,
+            counted,
+            weights=own.weights,
+            temporal=own.temporal * rise,
+            cross_entropy=own.cross_entropy,
+        )
+
+    @torch.inference_mode()
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        """Mean Dice per class on single frames and on beats, and what the temporal loss says of these."""
+        network.eval()
+        device = next(network.parameters()).device
+        stills = []
+        for image, labels in self.selection:
+            still = _standing(image, self.training.spacing_px, self.tokens, network)
+            found, _ = _labels(network, image[None], still, device)
+            stills.append(self._dice(found[0], labels))
+        beats, rough = [], []
+        for video in self.selection_beats:
+            found, logits = _labels(network, video.frames, video.cues, device)
+            beats += [self._dice(one, labels) for one, labels in zip(found, video.labels, strict=True)]
+            counted = torch.from_numpy((video.cues.visible & video.steady[:, None]).astype(np.float32))[None]
+            values = masks_at_points(logits[None], torch.from_numpy(video.cues.xy)[None], 1.0)
+            rough.append(float(temporal_smoothing(values, counted)))
+        network.train()
+        names = self.training.targets
+        means = dict(zip(names, np.nanmean(beats if self.tokens else stills, axis=0).tolist(), strict=True))
+        # As for the U-Net, the atrium does not choose between checkpoints.
+        deciding = [means[name] for name in names if name != LEFT_ATRIUM] or list(means.values())
+        figures = {"score": float(np.mean(deciding)), **means}
+        if beats:
+            figures["beats_dice"] = float(np.nanmean(beats))
+            figures["beats_roughness"] = float(np.mean(rough))
+        return figures
+
+    def _dice(self, found: NDArray[np.uint8], labels: NDArray[np.uint8]) -> list[float]:
+        true = self.numbers[labels]
+        return [dice(found == k, true == k) for k in range(1, len(self.training.targets) + 1)]
+
+    def _items(self, kind: str) -> list[Video] | list[JoinedBeat]:
+        return self.beats if kind == "joined" else self.videos if kind == "simulated" else self.recorded
+
+    @property
+    def tracker(self) -> Tracker:
+        """The frozen tracker, made when first needed."""
+        if self._tracker is None:
+            own = self.training
+            self._tracker = create_tracker(own.tracker, weights=own.tracker_weights or None)
+        return self._tracker
+
+    def _joined(self, frames: list[CamusFrame], side: int) -> JoinedBeat | None:
+        """A patient's beat; None where the contours give no motion."""
+
+        def make() -> dict[str, NDArray[np.generic]]:
+            try:
+                return {"shift": joined_beat(frames[0], frames[1], side).shift}
+            except DataError:
+                return {"shift": np.zeros((0, 0, 2), np.float32)}
+
+        patient = frames[0].patient
+        shift = cached(self.folder / f"joined-{side}", patient, make)["shift"]
+        return JoinedBeat(patient, *square_frames(frames, side), shift.astype(np.float32)) if shift.size else None
+
+    def _simulated(self, data: str | Path) -> Iterator[Video]:
+        own = self.training
+        for name, count, templates in (("patients", own.from_patients, data), ("parametric", own.parametric, None)):
+            if not count:
+                continue
+            place = self.folder / f"simulated-{name}-{count}"
+            simulate_to_folder("A4C", count, 7, place, templates=templates, n_frames=24, n_tracks=16, shape=(256, 256))
+            for sequence in read_simulated(place):
+                yield self._video(f"{name}-{count}-{sequence.name.replace('/', '-')}", sequence)
+
+    def _video(self, name: str, sequence: StoredSequence) -> Video:
+        labels = _apical_labels(sequence)
+        known = np.ones(len(labels), bool)
+        return self._tracked(name, sequence.clip, labels, known)
+
+    def _recorded(self) -> Iterator[Video]:
+        folder = Path(self.training.video_folder)
+        echonet = (folder / FILES).is_file()
+        items: Iterable[LabelledVideo] = (
+            (item.video for item in read_echonet_dynamic(folder, "train")) if echonet else read_labelled_videos(folder)
+        )
+        for item in items:
+            unknown = set(self.training.targets) - set(item.classes.values())
+            if unknown:
+                raise DataError(f"{item.name} has no masks of {', '.join(sorted(unknown))}; take them out of targets")
+            yield self._tracked(f"video-{item.name}", item.clip, item.labels, item.labelled)
+
+    def _tracked(self, name: str, clip: Clip, labels: NDArray[np.uint8], labelled: NDArray[np.bool_]) -> Video:
+        """A clip with the trajectories of its grid of points, in its own pixels."""
+        identity = Geometry.identity(clip.shape)
+
+        def make() -> tuple[Cues, NDArray[np.bool_]]:
+            spacing = self.training.spacing_px * max(clip.shape) / self.training.grid
+            queries = cue_queries(clip, clip.frames, identity, spacing)
+            tracks, cues = track_cues(self.tracker, clip, queries, identity, tokens=self.tokens)
+            steady = np.ones(len(queries), bool)
+            if clip.n_frames == 2:
+                limit = self.training.steady_px * max(clip.shape) / self.training.grid
+                steady = forward_backward_px(self.tracker, clip, tracks, identity) < limit
+            return cues, steady
+
+        own = self.training
+        kind = f"paths-{own.tracker}-{own.spacing_px:g}" + ("-tokens" if self.tokens else "")
+        cues, steady = cached_cues(self.folder / kind, name, make)
+        return Video(clip.frames, labels, labelled, cues, steady)
+
+    def _selection_beats(self, patients: list[list[CamusFrame]]) -> Iterator[Video]:
+        """Beats of validation patients, tracked as a clip of a user would be."""
+        side, times = self.training.grid, np.linspace(0, 0.32, _MOMENTS)
+        for frames in patients[: self.training.beats]:
+            beat = self._joined(frames, side)
+            if beat is None:
+                continue
+            moments = [beat.render(float(part)) for part in np.linspace(0, 1, _MOMENTS)]
+            clip = Clip(np.stack([picture for picture, _ in moments]), times)
+            labels = np.stack([label for _, label in moments])
+            video = self._tracked(f"selection-{side}-{beat.patient}", clip, labels, np.ones(_MOMENTS, bool))
+            at = list(_JUDGED)
+            cues = video.cues
+            tokens = None if cues.tokens is None else cues.tokens[:, at]
+            part = Cues(cues.xy[:, at], cues.visible[:, at], cues.confidence[:, at], tokens)
+            yield Video(video.frames[at], labels[at], video.labelled[at], part, video.steady)
+
+    def _measure(self, network: PointSegNetwork) -> None:
+        some = np.linspace(0, len(self.stills) - 1, min(_MEASURED, len(self.stills))).astype(int)
+        frames = scaled([self.stills[i][0] for i in some], self.training.early_grid)
+        with measured_statistics(network.encoder):
+            network.encoder(torch.from_numpy(frames)[:, None].float() / 255)
+
+
+def _patients(data: str | Path, split: str) -> list[list[CamusFrame]]:
+    """End-diastole and end-systole of each patient."""
+    frames = list(read_camus(data, split))
+    return [frames[i : i + 2] for i in range(0, len(frames), 2)]
+
+
+def _pairs(patients: list[list[CamusFrame]], side: int) -> list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+    """All pictures with their labels."""
+    out = []
+    for frames in patients:
+        pictures, labels = square_frames(frames, side)
+        out += [(picture, label) for picture, label in zip(pictures, labels, strict=True)]
+    return out
+
+
+def _apical_labels(sequence: StoredSequence) -> NDArray[np.uint8]:
+    """Labels with the numbers of CAMUS; other classes count as background."""
+    out = np.zeros_like(sequence.masks.labels)
+    for number, name in APICAL_CLASSES.items():
+        if sequence.masks.has(name):
+            out[sequence.masks.mask(name)] = number
+    return out
+
+
+def _standing(image: NDArray[np.uint8], spacing_px: float, tokens: bool, network: nn.Module) -> Cues:
+    """Points of one frame, as :class:`PointGuidedSegmenter` asks for them."""
+    clip = Clip(image[None], np.zeros(1))
+    queries = cue_queries(clip, image[None], Geometry.identity(clip.shape), spacing_px)
+    seen = np.ones((len(queries), 1), bool)
+    width = int(network.config.token_dim) if tokens else 0  # type: ignore[union-attr, arg-type]
+    own = np.zeros((len(queries), 1, width), np.float32) if tokens else None
+    return Cues(queries[:, None, 1:].astype(np.float32), seen, seen.astype(np.float32), own)
+
+
+def _labels(
+    network: nn.Module, frames: NDArray[np.uint8], cues: Cues, device: torch.device
+) -> tuple[NDArray[np.uint8], Tensor]:
+    """Labels (T, H, W) of a clip and the logits (T, K, H, W) that they come from."""
+    grey = torch.from_numpy(frames).to(device).float()[None, :, None] / 255
+    logits = network(grey, point_paths([cues], device))[-1][0].cpu()
+    found = torch.cat([torch.zeros_like(logits[:, :1]), logits], dim=1).argmax(dim=1)
+    return found.numpy().astype(np.uint8), logits
