@@ -37,19 +37,25 @@ Json = Annotated[bool, typer.Option("--json", help="One machine-readable line pe
 
 
 def impartiality(
-    data: Data, tracker: OneTracker = DEFAULT_TRACKER, output: JsonFile = None, as_json: Json = False
+    data: Data,
+    tracker: Annotated[
+        str, typer.Option("--tracker", "--model", help="Tracker; NAME=WEIGHTS for other weights.")
+    ] = DEFAULT_TRACKER,
+    output: JsonFile = None,
+    as_json: Json = False,
 ) -> None:
     """Whether errors differ when clips are mirrored, turned, reversed, or asked for in another phase of the beat."""
 
     def work(name: str) -> None:
         from echomotion.datasets.tracking import read_tracking
         from echomotion.evaluation.impartiality import impartiality as run
+        from echomotion.evaluation.named import named_tracker
 
-        model = create_tracker(tracker)
+        model = named_tracker(tracker)
         cases = list(read_tracking(name))
-        with progress_bar(f"{tracker} on {Path(name).name}", quiet=as_json) as stage:
+        with progress_bar(f"{model.name} on {Path(name).name}", quiet=as_json) as stage:
             report = run(model, cases, progress=step(stage, "track"))
-        result = {"dataset": Path(name).name, "model": tracker, **report.as_dict()}
+        result = {"dataset": Path(name).name, "model": model.name, **report.as_dict()}
         finish_evaluation(result, report.to_table(), output, as_json)
 
     for_each([str(data)], work, as_json=as_json)
@@ -103,7 +109,11 @@ def benchmark_tracking(
         ),
     ] = None,
     tracker: Annotated[
-        list[str] | None, typer.Option(help="Tracker, repeatable; all that have their weights if not given.")
+        list[str] | None,
+        typer.Option(
+            help="Tracker, repeatable; NAME=WEIGHTS for other weights (a folder or a variant). "
+            "All that have their weights if not given."
+        ),
     ] = None,
     onnx: Annotated[
         list[str] | None, typer.Option(help="Outside tracker as NAME=PATH of an ONNX file, repeatable.")

@@ -14,12 +14,13 @@ import numpy as np
 from echomotion.core import DataError, EchoMotionError
 from echomotion.datasets.tracking import TrackingCase
 from echomotion.evaluation.comparison import compare_trackers
+from echomotion.evaluation.named import named_tracker
 from echomotion.evaluation.onnx_tracker import OnnxTracker, load_onnx_tracker
 from echomotion.evaluation.resources import YARDSTICK, machine_facts, measured, yardstick_seconds
 from echomotion.evaluation.speed import FULL_LOADS, LOADS, measure_speed
 from echomotion.evaluation.tracking import TrackingReport, evaluate_tracking
 from echomotion.models.base import Progress, Tracker
-from echomotion.models.registry import create_tracker, list_models
+from echomotion.models.registry import list_models
 from echomotion.version import __version__
 
 
@@ -66,7 +67,8 @@ def benchmark_trackers(names: Sequence[str] | None = None, onnx: Sequence[str] =
     Parameters
     ----------
     names : sequence of str, optional
-        Registered ones; all that have their weights without.
+        Registered ones, as :func:`~echomotion.evaluation.named.named_tracker` takes them; all that have their weights
+        without.
     onnx : sequence of str
         Outside ones as ``NAME=PATH``.
 
@@ -80,7 +82,7 @@ def benchmark_trackers(names: Sequence[str] | None = None, onnx: Sequence[str] =
     """
     if not names:
         names = [model.name for model in list_models("tracker") if model.weights != "missing"]
-    trackers: list[Tracker] = [create_tracker(name) for name in dict.fromkeys(names)]
+    trackers: list[Tracker] = [named_tracker(name) for name in dict.fromkeys(names)]
     for entry in onnx:
         name, given, path = entry.partition("=")
         if not (name and given and path):

@@ -1,0 +1,43 @@
+"""Trackers for a comparison, in which one model may stand several times with different weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from numpy.typing import ArrayLike
+
+from echomotion.core import Clip, DataError, Tracks
+from echomotion.models.base import Progress, Tracker
+from echomotion.models.registry import create_tracker
+
+
+@dataclass(frozen=True)
+class NamedTracker:
+    """A tracker under another name."""
+
+    name: str
+    tracker: Tracker
+
+    def track(self, clip: Clip, queries: ArrayLike, *, progress: Progress | None = None) -> Tracks:
+        """See :class:`~echomotion.models.base.Tracker`."""
+        return self.tracker.track(clip, queries, progress=progress)
+
+
+def named_tracker(entry: str) -> Tracker:
+    """A tracker by ``NAME``, or by ``NAME=WEIGHTS`` with an installed variant's name or a folder of weights.
+
+    The latter is called ``NAME (WEIGHTS)``, with the last part of a folder's path.
+
+    Raises
+    ------
+    DataError
+        When one side of the sign is empty.
+    ModelError
+        As :func:`~echomotion.models.registry.create_tracker`.
+    """
+    name, given, weights = entry.partition("=")
+    if given and not (name and weights):
+        raise DataError(f"{entry!r} names no tracker; give NAME or NAME=WEIGHTS")
+    tracker = create_tracker(name, weights=weights or None)
+    return NamedTracker(f"{name} ({Path(weights).name})", tracker) if weights else tracker
