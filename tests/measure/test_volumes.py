@@ -4,18 +4,9 @@ import pytest
 from echomotion.core import Beat, Masks, Phases, Status, View
 from echomotion.measure.beats import headline
 from echomotion.measure.phases import find_phases, phases_from_user
-from echomotion.measure.volumes import NAMES, cavity_area, disk_volume, volume_curve, volume_measurements, wall_volume
+from echomotion.measure.volumes import NAMES, cavity_area, volume_curve, volume_measurements, wall_volume
 from echomotion.measure.wall import find_wall
 from tests.phantoms import HalfEllipse, beating_ventricle
-
-
-def test_disks_of_an_exact_half_ellipse_give_the_formula():
-    t = np.linspace(0, np.pi, 2001)
-    contour = np.column_stack([-24 * np.cos(t), 85 * np.sin(t)])
-    volume = disk_volume(contour, contour[[0, -1]], np.array([0.0, 85.0]))
-    assert volume == pytest.approx(2 / 3 * np.pi * 24**2 * 85, rel=0.001)
-    turned = contour @ np.array([[0.6, 0.8], [-0.8, 0.6]])
-    assert disk_volume(turned, turned[[0, -1]], turned[1000]) == pytest.approx(volume, rel=1e-6)
 
 
 @pytest.mark.parametrize("spacing", [(1.0, 1.0), (0.6, 0.6), (0.308, 0.154), (0.25, 0.5)])

@@ -16,6 +16,7 @@ from echomotion.core.tracks import Layer
 from echomotion.measure.contours import (
     BoolArray,
     FloatArray,
+    arc_length,
     largest_component,
     level_contour,
     polygon_area,
@@ -150,6 +151,8 @@ def outline(
     start, length = _basal_stretch(contour, inside, wall, upper, (sy, sx), size)
 
     endo = np.roll(contour, -(start + length - 1), axis=0)[: CONTOUR_POINTS - length + 2]
+    base = np.roll(contour, -start, axis=0)[:length]
+    endo = _with_corners(endo, base, 2.5 * float(np.max(sigma * (sy, sx))))
     if tuple(endo[0]) > tuple(endo[-1]):
         endo = endo[::-1]
     endo = resample(smooth_open(resample(endo, LINE_POINTS), 0.01), LINE_POINTS)
@@ -259,6 +262,38 @@ def _heaviest_stretch(weight: FloatArray) -> tuple[int, int]:
     sums = total[starts + lengths] - total[starts]
     start, length = np.unravel_index(int(np.argmax(sums)), sums.shape)
     return int(start), int(length) + 1
+
+
+def _with_corners(endo: FloatArray, base: FloatArray, reach: float) -> FloatArray:
+    """The endocardial line (M, 2) with the corners at the annulus that smoothing rounded off.
+
+    `base` (K, 2) runs on from its last point to its first; `reach` mm is how far from a corner smoothing is felt. A
+    corner is where the tangents of wall and base, taken beyond that, meet; it is left alone where they do not.
+    """
+    for _ in range(2):
+        corner = _meeting(_beyond(base, reach), _beyond(endo[::-1], reach))
+        if corner is not None and np.hypot(*(corner - endo[-1])) < reach:
+            endo = np.concatenate([endo[: np.searchsorted(arc_length(endo), arc_length(endo)[-1] - reach)], [corner]])
+        endo, base = endo[::-1], base[::-1]
+    return endo
+
+
+def _beyond(line: FloatArray, reach: float) -> FloatArray:
+    """The part (K, 2) of a line between one and three times `reach` from its first point."""
+    along = arc_length(line)
+    return line[(along >= reach) & (along <= 3 * reach)]
+
+
+def _meeting(first: FloatArray, second: FloatArray) -> FloatArray | None:
+    """Where the straight lines through two sets of points meet; None where they hardly do."""
+    if min(len(first), len(second)) < 3:
+        return None
+    centres = first.mean(axis=0), second.mean(axis=0)
+    along = [np.linalg.svd(part - centre)[2][0] for part, centre in zip((first, second), centres, strict=True)]
+    matrix = np.column_stack([along[0], -along[1]])
+    if abs(np.linalg.det(matrix)) < 0.5:
+        return None
+    return np.asarray(centres[0] + np.linalg.solve(matrix, centres[1] - centres[0])[0] * along[0])
 
 
 def _thickness(
