@@ -268,20 +268,24 @@ def _with_corners(endo: FloatArray, base: FloatArray, reach: float) -> FloatArra
     """The endocardial line (M, 2) with the corners at the annulus that smoothing rounded off.
 
     `base` (K, 2) runs on from its last point to its first; `reach` mm is how far from a corner smoothing is felt. A
-    corner is where the tangents of wall and base, taken beyond that, meet; it is left alone where they do not.
+    corner is where the straight continuations of wall and base from beyond that meet; it is left alone where they do
+    not meet near the end of the line.
     """
+    width = arc_length(base)[-1]
     for _ in range(2):
-        corner = _meeting(_beyond(base, reach), _beyond(endo[::-1], reach))
+        along = arc_length(endo)
+        # Long enough to see past the steps that pixels make in a line that hardly crosses their rows.
+        corner = _meeting(_part(base, reach, max(3 * reach, 0.7 * width)), _part(endo[::-1], reach, 4 * reach))
         if corner is not None and np.hypot(*(corner - endo[-1])) < reach:
-            endo = np.concatenate([endo[: np.searchsorted(arc_length(endo), arc_length(endo)[-1] - reach)], [corner]])
+            endo = np.concatenate([endo[along < along[-1] - reach], [corner]])
         endo, base = endo[::-1], base[::-1]
     return endo
 
 
-def _beyond(line: FloatArray, reach: float) -> FloatArray:
-    """The part (K, 2) of a line between one and three times `reach` from its first point."""
+def _part(line: FloatArray, begin: float, end: float) -> FloatArray:
+    """The points (K, 2) of a line between two distances from its first point."""
     along = arc_length(line)
-    return line[(along >= reach) & (along <= 3 * reach)]
+    return line[(along >= begin) & (along <= end)]
 
 
 def _meeting(first: FloatArray, second: FloatArray) -> FloatArray | None:
