@@ -13,6 +13,7 @@ from echomotion.measure.beats import frame_at
 from echomotion.measure.contours import FloatArray
 
 UNCALIBRATED = "the recording is not calibrated: no pixel spacing"
+NO_BODY_SIZE = "height and weight are needed for the body surface"
 
 
 def judged(

@@ -147,7 +147,8 @@ def outline(
     sigma = max(0.01 * size, 0.7 * max(sx, sy)) / np.array([sy, sx])
     contour = level_contour(_blur(inside, sigma)) * step
     contour = resample(contour, CONTOUR_POINTS, closed=True)
-    _refuse_cut_cavity(contour / step + origin, full.shape)
+    if is_cut(contour / step + origin, full.shape):
+        raise WallNotFoundError("the cavity reaches the border of the image, a part of it is not seen")
     start, length = _basal_stretch(contour, inside, wall, upper, (sy, sx), size)
 
     endo = np.roll(contour, -(start + length - 1), axis=0)[: CONTOUR_POINTS - length + 2]
@@ -188,12 +189,11 @@ def _blur(mask: BoolArray, sigma: FloatArray) -> FloatArray:
     return ndimage.gaussian_filter(mask.astype(np.float64), sigma, mode="constant", truncate=3.0)
 
 
-def _refuse_cut_cavity(contour: FloatArray, shape: tuple[int, int]) -> None:
-    """Refuse a cavity of which the image shows only a part."""
+def is_cut(contour: FloatArray, shape: tuple[int, int]) -> bool:
+    """Whether an outline (M, 2) in native pixels runs along the border of the image (rows, columns)."""
     x, y = contour.T
     at_border = (x < 0.5) | (y < 0.5) | (x > shape[1] - 1.5) | (y > shape[0] - 1.5)
-    if at_border.mean() > 0.05:
-        raise WallNotFoundError("the cavity reaches the border of the image, a part of it is not seen")
+    return bool(at_border.mean() > 0.05)
 
 
 def _sample(field: FloatArray, points: FloatArray, step: FloatArray) -> FloatArray:
