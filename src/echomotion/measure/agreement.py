@@ -275,8 +275,10 @@ def _agreement_interval(
         return math.nan, math.nan
     a = k * value / (n * (1 - value))
     b = 1 + k * value * (n - 1) / (n * (1 - value))
-    top = (a * raters + b * error) ** 2
-    freedom = top / ((a * raters) ** 2 / (k - 1) + (b * error) ** 2 / ((n - 1) * (k - 1)))
+    spread = (a * raters) ** 2 / (k - 1) + (b * error) ** 2 / ((n - 1) * (k - 1))
+    if not spread > 0:
+        return math.nan, math.nan
+    freedom = (a * raters + b * error) ** 2 / spread
     f_low, f_high = stats.f.ppf(tail, n - 1, freedom), stats.f.ppf(tail, freedom, n - 1)
     noise = k * raters + (k * n - k - n) * error
     low = n * (between - f_low * error) / (f_low * noise + n * between)

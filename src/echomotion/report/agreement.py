@@ -155,21 +155,23 @@ def save_agreement(
 
 
 def agreement_rows(pairs: Sequence[PairedValues], found: Sequence[Agreement]) -> list[dict[str, str]]:
-    """What the command line shows: a row for each measurement, numbers with their intervals."""
+    """What the command line shows: a row for each measurement; the intervals are in the files."""
     rows = []
     for pair, result in zip(pairs, found, strict=True):
-        limits, unit = result.bland_altman, pair.unit
-        low, high = (number(e.value, unit, decimals=_decimals(unit)) for e in (limits.lower, limits.upper))
+        limits = result.bland_altman
+        bias, low, high, mae = (
+            number(estimate.value, pair.unit, decimals=_decimals(pair.unit))
+            for estimate in (limits.bias, limits.lower, limits.upper, result.mae)
+        )
         rows.append(
             {
-                "measurement": pair.name,
-                "unit": unit,
+                "measurement": pair.name + (f" ({pair.unit})" if pair.unit not in ("", "1") else ""),
                 "n": str(result.n),
-                "bias": _with_interval(limits.bias, unit),
+                "bias": bias,
                 "limits": f"{low} to {high}",
-                "ICC(A,1)": _with_interval(result.icc_agreement, "1"),
+                "ICC": number(result.icc_agreement.value, "1", decimals=2),
                 "CV %": number(result.cv.value, "%"),
-                "MAE": _with_interval(result.mae, unit),
+                "MAE": mae,
             }
         )
     return rows
