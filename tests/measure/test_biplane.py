@@ -9,6 +9,7 @@ from echomotion.core import Beat, DataError, Masks, Phases, Status, View
 from echomotion.measure.beats import headline
 from echomotion.measure.biplane import LENGTH_DIFFERENCE, ApicalView, biplane_measurements
 from echomotion.measure.phases import phases_from_user
+from echomotion.measure.volumes import volume_curve
 from tests.phantoms import HalfEllipse
 
 PHASES = phases_from_user(0.0, 0.3, 0.8)
@@ -130,7 +131,9 @@ def test_expert_masks_give_the_published_volumes_and_fractions(echo_data):
             images = [sitk.ReadImage(str(folder / f"{folder.name}_{name}_{phase}_gt.mhd")) for phase in ("ED", "ES")]
             labels = np.stack([np.squeeze(sitk.GetArrayFromImage(image)) for image in images]).astype(np.uint8)
             spacing = images[0].GetSpacing()[1], images[0].GetSpacing()[0]
-            views.append(ApicalView(Masks(labels), phases_from_user(0.0, 0.3), np.array([0.0, 0.3]), spacing, view))
+            masks, times = Masks(labels), np.array([0.0, 0.3])
+            curve = volume_curve(masks, spacing)
+            views.append(ApicalView(masks, phases_from_user(0.0, 0.3), times, spacing, view, curve))
         info = dict(line.split(": ") for line in (folder / "Info_4CH.cfg").read_text().splitlines() if ": " in line)
         rows = by_name(biplane_measurements(*views))
         assert rows["end_diastolic_volume"].value == pytest.approx(float(info["LVedv"]), rel=0.02)

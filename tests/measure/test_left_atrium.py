@@ -30,7 +30,7 @@ def volume(first, second, length):
     return 2 / 3 * np.pi * first * second * 0.55 * length / 1000
 
 
-@settings(max_examples=12, deadline=None, derandomize=True)
+@settings(max_examples=8, deadline=None, derandomize=True)
 @given(
     radius=st.floats(16, 30),
     length=st.floats(60, 95),

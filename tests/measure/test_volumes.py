@@ -24,7 +24,7 @@ def rendered(phantom_fields, spacing, *, atrium=True, margin=20.0):
     return phantom, Masks(phantom.labels(shape, atrium=atrium)[None])
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=16, deadline=None, derandomize=True)
 @given(
     length=st.floats(50, 105),
     slenderness=st.floats(0.2, 0.42),

@@ -14,7 +14,7 @@ from echomotion.measure.beats import doubts, mean_over_beats
 from echomotion.measure.contours import FloatArray
 from echomotion.measure.disks import ChamberPlane, Convention, Technique, chosen, shared_length
 from echomotion.measure.rows import judged
-from echomotion.measure.volumes import NAMES, beat_frames, curve_at, method_words, plane_at, volume_rows
+from echomotion.measure.volumes import NAMES, VolumeCurve, beat_frames, curve_at, method_words, plane_at, volume_rows
 
 LENGTH_DIFFERENCE = "long_axis_difference"
 # The two views of one ventricle differ in length by less, unless one of them misses the apex.
@@ -39,6 +39,8 @@ class ApicalView:
     spacing_mm : (float, float) or None
         Height and width of a pixel.
     view : View
+    curve : VolumeCurve, optional
+        From :func:`echomotion.measure.volumes.volume_curve`, where it was made before.
     """
 
     masks: Masks
@@ -46,6 +48,7 @@ class ApicalView:
     times_s: FloatArray
     spacing_mm: tuple[float, float] | None
     view: View
+    curve: VolumeCurve | None = None
 
 
 def refusal(first: ApicalView, second: ApicalView, what: str) -> str:
@@ -125,7 +128,9 @@ def biplane_measurements(
             Measurement.missing(name, unit, reason)
             for name, unit in zip((*_NAMES, LENGTH_DIFFERENCE), units, strict=True)
         ]
-    curves = [curve_at(r.masks, beat_frames(r.phases, r.times_s), r.spacing_mm, way) for r in (first, second)]
+    curves = [
+        r.curve or curve_at(r.masks, beat_frames(r.phases, r.times_s), r.spacing_mm, way) for r in (first, second)
+    ]
     pairs = beat_pairs(first, second)
     rows: list[Measurement] = []
     for k, pair in enumerate(pairs):
