@@ -11,7 +11,7 @@ def area_length_volume(first: ChamberPlane, second: ChamberPlane | None = None) 
     """Volume of the ellipsoid that has the planes' areas and length, ``8 / (3 * pi) * A1 * A2 / L``.
 
     L is the shorter of the two lengths: with the diameters ``4 A / (pi L)`` of either plane and the longer length,
-    the ellipsoid's ``pi / 6 * D1 * D2 * L`` becomes this (Dodge et al. 1960, doi 10.1016/0002-8703(60)90359-8; for
+    the ellipsoid's ``pi / 6 * D1 * D2 * L`` becomes this (Dodge et al., Am Heart J 1960;60:762; for
     the atrium Lang et al. 2015, doi 10.1016/j.echo.2014.10.003). One plane stands for both where there is no other.
 
     Returns

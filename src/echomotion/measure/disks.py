@@ -119,7 +119,7 @@ def chamber_plane(contour: FloatArray, annulus: FloatArray, apex: FloatArray, di
 def sum_of_disks(first: ChamberPlane, second: ChamberPlane | None = None, *, length: float | None = None) -> float:
     """Volume by the summation of disks, ``pi / 4 * sum(a_i * b_i) * L / n``.
 
-    (Modified Simpson's rule: Schiller et al. 1989, doi 10.1016/S0894-7317(89)80014-8; Lang et al. 2015,
+    (Modified Simpson's rule: Schiller et al. 1979, doi 10.1161/01.CIR.60.3.547; Lang et al. 2015,
     doi 10.1016/j.echo.2014.10.003.)
 
     Parameters
