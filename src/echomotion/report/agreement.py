@@ -19,7 +19,7 @@ from echomotion.io.cohort import PairedValues
 from echomotion.io.write import atomic_path, write_json, write_table
 from echomotion.measure.agreement import Agreement, Estimate
 from echomotion.report.style import BLUE, VERMILLION
-from echomotion.report.words import in_words, number, unit_sign
+from echomotion.report.words import number, unit_sign
 
 _INK, _MUTED = "#1B1F24", "#5B6570"
 # What a folder of results holds, beside the figures.
@@ -63,7 +63,8 @@ def agreement_figure(pair: PairedValues, found: Agreement, labels: tuple[str, st
         axes.tick_params(colors=_MUTED, labelsize=8.5)
         axes.spines[["top", "right"]].set_visible(False)
         axes.spines[["left", "bottom"]].set_color(_MUTED)
-    figure.suptitle(f"{in_words(pair.name)}, n = {found.n}", x=0.02, ha="left", color=_INK, fontsize=11.5)
+    title = pair.name.replace("_", " ")
+    figure.suptitle(f"{title[:1].upper()}{title[1:]}, n = {found.n}", x=0.02, ha="left", color=_INK, fontsize=11.5)
     figure.tight_layout(rect=(0, 0, 1, 0.98))
     return figure
 
