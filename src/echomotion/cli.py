@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import typer
 
-from echomotion import analysis, cli_evaluation
+from echomotion import analysis, cli_agreement, cli_evaluation
 from echomotion.core import Clip, DataError, Layer, View
 from echomotion.io import read_clip
 from echomotion.io.write import check_target, write_masks, write_tracks
@@ -41,6 +41,7 @@ app = typer.Typer(
 )
 evaluate_app = typer.Typer(no_args_is_help=True, help="Compare a model with reference data.")
 app.add_typer(evaluate_app, name="evaluate")
+app.command("agreement")(cli_agreement.agreement)
 evaluate_app.command("impartiality")(cli_evaluation.impartiality)
 evaluate_app.command("test-retest")(cli_evaluation.retest)
 evaluate_app.command("held-out")(cli_evaluation.held_out)

@@ -13,6 +13,7 @@ from echomotion.core.errors import (
 )
 from echomotion.core.masks import APICAL_CLASSES, Keypoints, Masks
 from echomotion.core.measurement import Beat, Measurement, Phases, Status
+from echomotion.core.subject import Sex, Subject
 from echomotion.core.tracks import Layer, Tracks, WallPoints
 from echomotion.core.views import SegmentModel, View, segment_names, short_axis_names
 
@@ -34,8 +35,10 @@ __all__ = [
     "OutputError",
     "Phases",
     "SegmentModel",
+    "Sex",
     "Source",
     "Status",
+    "Subject",
     "Tracks",
     "View",
     "WallPoints",

@@ -17,6 +17,9 @@ from echomotion.core.tracks import Tracks
 
 BACKGROUND, LV_CAVITY, LV_MYOCARDIUM, LEFT_ATRIUM = "background", "lv_cavity", "lv_myocardium", "left_atrium"
 APICAL_CLASSES: Mapping[int, str] = MappingProxyType({0: BACKGROUND, 1: LV_CAVITY, 2: LV_MYOCARDIUM, 3: LEFT_ATRIUM})
+SEPTUM, POSTERIOR_WALL = "septum", "posterior_wall"
+# Where the measuring line of a parasternal long-axis view meets the borders of the walls, in order along it.
+PARASTERNAL_POINTS = ("septal_epicardial", "septal_endocardial", "posterior_endocardial", "posterior_epicardial")
 
 
 @dataclass(frozen=True)
@@ -109,3 +112,9 @@ class Keypoints:
             frozen_array(self.confidence, "confidence", shape=(count, xy.shape[1]), dtype=np.float32),
         )
         set_field(self, "names", tuple(self.names))
+
+    def point(self, name: str) -> NDArray[np.float64]:
+        """Places (T, 2) of the point that carries a name; NaN where it was not found."""
+        if name not in self.names:
+            raise DataError(f"there is no key-point {name!r}; there are {', '.join(self.names) or 'none'}")
+        return self.xy[self.names.index(name)].astype(np.float64)

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from echomotion.core import DataError, View
 from echomotion.datasets.tracking import TrackingCase
 from echomotion.evaluation.wall_sample import line_part, mid_wall_line
+from echomotion.measure.agreement import MIN_PAIRS, bland_altman
 from echomotion.measure.lengths import line_length, line_strain
 from echomotion.models.base import Progress, Tracker
 from echomotion.models.registry import create_tracker
@@ -20,8 +21,6 @@ from echomotion.simulate.sequence import simulate
 
 Pair = tuple[TrackingCase, TrackingCase]
 
-# Half the width of the 95 % limits of agreement, in standard deviations.
-_LIMITS = 1.96
 _VIEWS = (View.A4C, View.A2C, View.A3C)
 
 
@@ -73,18 +72,18 @@ def agreement(first: ArrayLike, second: ArrayLike) -> dict[str, float]:
     -------
     dict
         ``pairs``; ``mean_difference`` of first minus second; ``mean_absolute_difference``; ``lower_limit`` and
-        ``upper_limit`` of agreement, 1.96 standard deviations from the mean difference.
+        ``upper_limit`` of agreement (:func:`echomotion.measure.agreement.bland_altman`), NaN under three pairs.
     """
-    gap = np.asarray(first, dtype=np.float64) - np.asarray(second, dtype=np.float64)
-    gap = gap[np.isfinite(gap)]
-    mean = float(np.mean(gap)) if len(gap) else math.nan
-    spread = _LIMITS * float(np.std(gap, ddof=1)) if len(gap) > 1 else math.nan
+    a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    known = np.isfinite(a) & np.isfinite(b)
+    a, b = a[known], b[known]
+    limits = bland_altman(a, b) if len(a) >= MIN_PAIRS else None
     return {
-        "pairs": len(gap),
-        "mean_difference": mean,
-        "mean_absolute_difference": float(np.mean(np.abs(gap))) if len(gap) else math.nan,
-        "lower_limit": mean - spread,
-        "upper_limit": mean + spread,
+        "pairs": len(a),
+        "mean_difference": float(np.mean(a - b)) if len(a) else math.nan,
+        "mean_absolute_difference": float(np.mean(np.abs(a - b))) if len(a) else math.nan,
+        "lower_limit": math.nan if limits is None else limits.lower.value,
+        "upper_limit": math.nan if limits is None else limits.upper.value,
     }
 
 

@@ -3,77 +3,46 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from echomotion.core.clip import checked_spacing
+from echomotion.core.errors import DataError
 from echomotion.core.masks import Masks
 from echomotion.core.measurement import Beat, Measurement, Phases, Status
 from echomotion.core.views import View
+from echomotion.measure.area_length import chamber_volume
 from echomotion.measure.beats import doubts, frame_at, mean_over_beats, not_apical
 from echomotion.measure.contours import FloatArray
+from echomotion.measure.disks import (
+    DISKS,
+    ChamberPlane,
+    Convention,
+    Technique,
+    chamber_plane,
+    chosen,
+    shared_length,
+    sum_of_disks,
+)
+from echomotion.measure.rows import UNCALIBRATED, judged, phase_frame
 from echomotion.measure.wall import WallLines, WallNotFoundError, cavity_area_px, find_wall
 
-DISKS = 20
-UNCALIBRATED = "the recording is not calibrated: no pixel spacing"
 NAMES = ("end_diastolic_volume", "end_systolic_volume", "stroke_volume", "ejection_fraction", "heart_rate")
-_METHOD = f"monoplane disk summation ({DISKS} disks)"
+# Outside it an ejection fraction is more likely an error of outline or phase than a heart.
+PLAUSIBLE_FRACTION = (5.0, 90.0)
 
 
-def disk_volume(contour: FloatArray, annulus: FloatArray, apex: FloatArray, disks: int = DISKS) -> float:
-    """Volume of a ventricle from its outline in one apical view, by the summation of disks.
-
-    The long axis runs from the middle of the annulus to the apex and is cut into disks of equal height;
-    each has the diameter of the cavity across the axis at its middle: ``V = pi / 4 * sum(d_i^2) * L / n``
-    (modified Simpson's rule: Lang et al. 2015, doi 10.1016/j.echo.2014.10.003).
-
-    Parameters
-    ----------
-    contour : float (M, 2)
-        Endocardial border from one annulus point to the other, in a unit that is the same along x and y;
-        the annulus closes it.
-    annulus : float (2, 2)
-        The two annulus points.
-    apex : float (2,)
-        Far end of the long axis.
-    disks : int
-        Number of disks n.
-
-    Returns
-    -------
-    float
-        Volume in the cube of the contour's unit.
-    """
-    middle = annulus.mean(axis=0)
-    height = float(np.hypot(*(apex - middle)))
-    along = (apex - middle) / height
-    across = np.array([-along[1], along[0]])
-    local = (np.concatenate([contour, contour[:1]]) - middle) @ np.stack([across, along], axis=1)
-    (u0, v0), (u1, v1) = local[:-1].T, local[1:].T
-    levels = (np.arange(disks)[:, None] + 0.5) * height / disks
-    crosses = (v0 > levels) != (v1 > levels)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        u = np.where(crosses, u0 + (levels - v0) / (v1 - v0) * (u1 - u0), np.nan)
-    diameters = np.zeros(disks)
-    for k in range(disks):
-        # Across an indented border the disk has the summed length of its chords.
-        ends = np.sort(u[k][crosses[k]])
-        diameters[k] = np.sum(ends[1::2] - ends[::2])
-    return float(np.pi / 4 * np.sum(diameters**2) * height / disks)
+def wall_plane(lines: WallLines, spacing_mm: tuple[float, float] | None) -> ChamberPlane:
+    """What an outlined wall encloses, in mm; in px, of square pixels, without spacing."""
+    step = np.array([1.0, 1.0] if spacing_mm is None else checked_spacing(spacing_mm)[::-1])
+    return chamber_plane(lines.endocardial * step, lines.annulus * step, lines.apex * step)
 
 
 def wall_volume(lines: WallLines, spacing_mm: tuple[float, float] | None) -> float:
-    """Cavity volume in mL from an outlined wall; in px3, of square pixels, without spacing."""
-    step = np.array([1.0, 1.0] if spacing_mm is None else checked_spacing(spacing_mm)[::-1])
-    volume = disk_volume(lines.endocardial * step, lines.annulus * step, lines.apex * step)
-    return volume if spacing_mm is None else volume / 1000
-
-
-def long_axis(lines: WallLines, spacing_mm: tuple[float, float] | None) -> float:
-    """Distance from the middle of the annulus to the apex in mm (px without spacing)."""
-    step = np.array([1.0, 1.0] if spacing_mm is None else checked_spacing(spacing_mm)[::-1])
-    return float(np.hypot(*((lines.apex - lines.annulus.mean(axis=0)) * step)))
+    """Cavity volume in mL from an outlined wall, by disks; in px3, of square pixels, without spacing."""
+    return _in_volume_unit(sum_of_disks(wall_plane(lines, spacing_mm)), spacing_mm)
 
 
 @dataclass(frozen=True)
@@ -88,6 +57,10 @@ class VolumeCurve:
         Cavity area in `area_unit` (cm2 or px2); NaN where there is no cavity.
     reasons : tuple of str, T
         Why a frame has no volume; empty where it has one.
+    planes : tuple of ChamberPlane or None, T
+        What the volumes were made from, in mm or px; None where the wall is not found.
+    technique : Technique
+        How they were made.
     """
 
     volume: FloatArray
@@ -95,6 +68,13 @@ class VolumeCurve:
     volume_unit: str
     area_unit: str
     reasons: tuple[str, ...]
+    planes: tuple[ChamberPlane | None, ...] = field(repr=False)
+    technique: Technique = Technique.DISKS
+
+    def volume_with(self, plane: ChamberPlane, length: float | None) -> float:
+        """Volume of a plane in `volume_unit`, its disks as long as stated (:func:`shared_length`)."""
+        volume = chamber_volume(self.technique, plane, length=length)
+        return volume if self.volume_unit == "px3" else volume / 1000
 
 
 def cavity_area(masks: Masks, spacing_mm: tuple[float, float] | None = None) -> FloatArray:
@@ -103,18 +83,11 @@ def cavity_area(masks: Masks, spacing_mm: tuple[float, float] | None = None) -> 
     return cavity_area_px(masks) * scale
 
 
-def volume_curve(masks: Masks, spacing_mm: tuple[float, float] | None = None) -> VolumeCurve:
-    """Monoplane volume and area of the cavity on every frame."""
-    volume = np.full(masks.n_frames, np.nan)
-    reasons = []
-    for t in range(masks.n_frames):
-        try:
-            volume[t] = wall_volume(find_wall(masks, t, spacing_mm), spacing_mm)
-            reasons.append("")
-        except WallNotFoundError as error:
-            reasons.append(error.reason)
-    units = ("px3", "px2") if spacing_mm is None else ("mL", "cm2")
-    return VolumeCurve(volume, cavity_area(masks, spacing_mm), *units, tuple(reasons))
+def volume_curve(
+    masks: Masks, spacing_mm: tuple[float, float] | None = None, *, technique: str = Technique.DISKS
+) -> VolumeCurve:
+    """Single-plane volume and area of the cavity on every frame, by ``disks`` or ``area_length``."""
+    return curve_at(masks, range(masks.n_frames), spacing_mm, chosen(Technique, technique))
 
 
 def volume_measurements(
@@ -125,6 +98,8 @@ def volume_measurements(
     view: View = View.UNKNOWN,
     *,
     curve: VolumeCurve | None = None,
+    technique: str = Technique.DISKS,
+    convention: str = Convention.ASE,
 ) -> list[Measurement]:
     """End-diastolic, end-systolic and stroke volume, ejection fraction and heart rate of every beat.
 
@@ -141,14 +116,26 @@ def volume_measurements(
     view : View
         Volumes need an apical view. ``UNKNOWN`` is taken as one, with status ``low_confidence``.
     curve : VolumeCurve, optional
-        From :func:`volume_curve`, where it was made before.
+        From :func:`volume_curve`, where it was made before; its technique is then used.
+    technique : str
+        ``disks`` or ``area_length``.
+    convention : str
+        ``ase`` or ``camus``, see :class:`echomotion.measure.disks.Convention`.
 
     Returns
     -------
     list of Measurement
         For each beat the five of :data:`NAMES`, then, where there are several beats, the means over beats
         with ``beat`` None.
+
+    Raises
+    ------
+    DataError
+        On an unknown technique or convention, or the camus convention with another technique than disks.
     """
+    rule, way = chosen(Convention, convention), chosen(Technique, technique)
+    if (curve.technique if curve is not None else way) is not Technique.DISKS and rule is Convention.CAMUS:
+        raise DataError("the camus convention is about the height of disks; it needs the technique disks")
     refusal = not_apical(view, "monoplane volumes")
     unit = "px3" if spacing_mm is None else "mL"
     units = dict(zip(NAMES, (unit, unit, unit, "%", "bpm"), strict=True))
@@ -159,57 +146,125 @@ def volume_measurements(
         volumes = [Measurement.missing(name, units[name], refusal or reason, view=view) for name in NAMES[:4]]
         return volumes + rates + mean_over_beats(rates, len(phases.beats))
     if curve is None:
-        curve = _curve_at(masks, phases, times_s, spacing_mm)
+        curve = curve_at(masks, beat_frames(phases, times_s), spacing_mm, way)
     rows: list[Measurement] = []
     for k, beat in enumerate(phases.beats):
-        rows += _beat_volumes(curve, phases, beat, k, times_s, view)
+        rows += _beat_volumes(curve, phases, beat, k, times_s, view, rule)
         rows.append(_heart_rate(phases, beat, k, times_s, view))
     return rows + mean_over_beats(rows, len(phases.beats))
 
 
-def _curve_at(masks: Masks, phases: Phases, times_s: FloatArray, spacing_mm: tuple[float, float] | None) -> VolumeCurve:
-    """The volume curve at the end-diastoles and end-systoles alone."""
-    frames = sorted({frame_at(times_s, t) for beat in phases.beats for t in (beat.ed_s, beat.es_s)})
-    part = volume_curve(Masks(masks.labels[frames], masks.classes), spacing_mm)
+def beat_frames(phases: Phases, times_s: FloatArray) -> list[int]:
+    """The frames of all end-diastoles and end-systoles that lie on the recording, each once and in order."""
+    times = [time for beat in phases.beats for time in (beat.ed_s, beat.es_s)]
+    frames = {phase_frame(times_s, time, "phase")[0] for time in times}
+    return sorted(frame for frame in frames if frame is not None)
+
+
+def _in_volume_unit(volume: float, spacing_mm: tuple[float, float] | None) -> float:
+    """A volume in px3 as it is, or in mm3 as mL."""
+    return volume if spacing_mm is None else volume / 1000
+
+
+def curve_at(
+    masks: Masks, frames: Iterable[int], spacing_mm: tuple[float, float] | None, technique: Technique
+) -> VolumeCurve:
+    """The volume curve at some frames alone, NaN elsewhere."""
+    frames = list(frames)
     volume, area = np.full((2, masks.n_frames), np.nan)
-    volume[frames], area[frames] = part.volume, part.area
     reasons = [""] * masks.n_frames
-    for frame, reason in zip(frames, part.reasons, strict=True):
-        reasons[frame] = reason
-    return VolumeCurve(volume, area, part.volume_unit, part.area_unit, tuple(reasons))
+    planes: list[ChamberPlane | None] = [None] * masks.n_frames
+    for t in frames:
+        try:
+            plane = planes[t] = wall_plane(find_wall(masks, t, spacing_mm), spacing_mm)
+            volume[t] = _in_volume_unit(chamber_volume(technique, plane), spacing_mm)
+        except WallNotFoundError as error:
+            reasons[t] = error.reason
+    if frames:
+        part = masks if len(frames) == masks.n_frames else Masks(masks.labels[frames], masks.classes)
+        area[frames] = cavity_area(part, spacing_mm)
+    units = ("px3", "px2") if spacing_mm is None else ("mL", "cm2")
+    return VolumeCurve(volume, area, *units, tuple(reasons), tuple(planes), technique)
+
+
+def plane_at(
+    curve: VolumeCurve, times_s: FloatArray, time_s: float | None, phase: str
+) -> tuple[ChamberPlane | None, int | None, str]:
+    """What a curve holds at a phase of a beat: plane, frame, and why there is no plane; empty where there is one."""
+    frame, problem = phase_frame(times_s, time_s, phase)
+    if frame is None:
+        return None, None, problem
+    plane = curve.planes[frame]
+    return plane, frame, "" if plane else f"no ventricular wall on frame {frame}: {curve.reasons[frame]}"
+
+
+def method_words(technique: Technique, convention: Convention, planes: str) -> str:
+    """How volumes were made, for a reader."""
+    if technique is Technique.AREA_LENGTH:
+        return f"{planes} area-length formula"
+    height = ", greatest disk height of both phases" if convention is Convention.CAMUS else ""
+    return f"{planes} disk summation ({DISKS} disks{height})"
+
+
+def volume_rows(
+    edv: float,
+    esv: float,
+    unit: str,
+    method: str,
+    frames: tuple[tuple[int, ...], tuple[int, ...]],
+    problems: tuple[str, str],
+    doubt: list[str],
+    *,
+    view: View | None,
+    beat: int,
+) -> list[Measurement]:
+    """The first four of :data:`NAMES` of one beat, from its two volumes and what is wrong with either.
+
+    `frames` and `problems` belong to end-diastole and end-systole; `doubt` applies to all four.
+    """
+    fraction = 100 * (edv - esv) / edv if edv else math.nan
+    low, high = PLAUSIBLE_FRACTION
+    odd = [] if low <= fraction <= high else ["an ejection fraction outside 5 to 90 % is not plausible"]
+    uncalibrated = [UNCALIBRATED] if unit == "px3" else []
+    square = ", square pixels assumed" if uncalibrated else ""
+    both = problems[0] or problems[1]
+    ed, es = frames
+    last = method + ", EDV - ESV", method + ", (EDV - ESV) / EDV" + square
+    plan = (
+        (NAMES[0], edv, unit, f"{method} at end-diastole", ed, problems[0], uncalibrated),
+        (NAMES[1], esv, unit, f"{method} at end-systole", es, problems[1], uncalibrated),
+        (NAMES[2], edv - esv, unit, last[0], ed + es, both, uncalibrated + odd),
+        (NAMES[3], fraction, "%", last[1], ed + es, both, odd),
+    )
+    return [
+        judged(name, value, of, how, where, missing=missing, doubts=own + doubt, view=view, beat=beat)
+        for name, value, of, how, where, missing, own in plan
+    ]
 
 
 def _beat_volumes(
-    curve: VolumeCurve, phases: Phases, beat: Beat, k: int, times_s: FloatArray, view: View
+    curve: VolumeCurve, phases: Phases, beat: Beat, k: int, times_s: FloatArray, view: View, rule: Convention
 ) -> list[Measurement]:
     """Volumes and ejection fraction of one beat."""
-    ed, es = frame_at(times_s, beat.ed_s), frame_at(times_s, beat.es_s)
-    edv, esv = float(curve.volume[ed]), float(curve.volume[es])
-    problem = {
-        t: f"no ventricular wall on frame {t}: {curve.reasons[t]}" if math.isnan(curve.volume[t]) else ""
-        for t in (ed, es)
-    }
-    both = problem[ed] or problem[es]
-    uncalibrated = [UNCALIBRATED] if curve.volume_unit == "px3" else []
-    shared = doubts(phases, view)
-    fraction = 100 * (edv - esv) / edv
-    odd = [] if both or 5 <= fraction <= 90 else ["an ejection fraction outside 5 to 90 % is not plausible"]
-    square = ", square pixels assumed" if uncalibrated else ""
-    plan = (
-        (NAMES[0], edv, curve.volume_unit, problem[ed], uncalibrated, (ed,), f"{_METHOD} at end-diastole"),
-        (NAMES[1], esv, curve.volume_unit, problem[es], uncalibrated, (es,), f"{_METHOD} at end-systole"),
-        (NAMES[2], edv - esv, curve.volume_unit, both, uncalibrated + odd, (ed, es), f"{_METHOD}, EDV - ESV"),
-        (NAMES[3], fraction, "%", both, odd, (ed, es), f"{_METHOD}, (EDV - ESV) / EDV{square}"),
+    ed, ed_frame, ed_problem = plane_at(curve, times_s, beat.ed_s, "end-diastole")
+    es, es_frame, es_problem = plane_at(curve, times_s, beat.es_s, "end-systole")
+    if rule is Convention.CAMUS:
+        # The disks of either phase need the height of the other.
+        ed_problem = es_problem = ed_problem or es_problem
+    length = shared_length([plane for plane in (ed, es) if plane], rule) if ed or es else None
+    edv, esv = (curve.volume_with(plane, length) if plane else math.nan for plane in (ed, es))
+    frames = tuple(() if frame is None else (frame,) for frame in (ed_frame, es_frame))
+    return volume_rows(
+        edv,
+        esv,
+        curve.volume_unit,
+        method_words(curve.technique, rule, "monoplane"),
+        (frames[0], frames[1]),
+        (ed_problem, es_problem),
+        doubts(phases, view),
+        view=view,
+        beat=k,
     )
-    rows = []
-    for name, value, unit, missing, own, frames, method in plan:
-        if missing:
-            rows.append(Measurement.missing(name, unit, missing, method=method, frames=frames, view=view, beat=k))
-            continue
-        reasons = own + shared
-        status = Status.LOW_CONFIDENCE if reasons else Status.OK
-        rows.append(Measurement(name, value, unit, status, "; ".join(reasons), method, frames, view, k))
-    return rows
 
 
 def _heart_rate(phases: Phases, beat: Beat, k: int, times_s: FloatArray, view: View) -> Measurement:

@@ -16,6 +16,7 @@ from echomotion.core.tracks import Layer
 from echomotion.measure.contours import (
     BoolArray,
     FloatArray,
+    arc_length,
     largest_component,
     level_contour,
     polygon_area,
@@ -146,10 +147,13 @@ def outline(
     sigma = max(0.01 * size, 0.7 * max(sx, sy)) / np.array([sy, sx])
     contour = level_contour(_blur(inside, sigma)) * step
     contour = resample(contour, CONTOUR_POINTS, closed=True)
-    _refuse_cut_cavity(contour / step + origin, full.shape)
+    if is_cut(contour / step + origin, full.shape):
+        raise WallNotFoundError("the cavity reaches the border of the image, a part of it is not seen")
     start, length = _basal_stretch(contour, inside, wall, upper, (sy, sx), size)
 
     endo = np.roll(contour, -(start + length - 1), axis=0)[: CONTOUR_POINTS - length + 2]
+    base = np.roll(contour, -start, axis=0)[:length]
+    endo = _with_corners(endo, base, 2.5 * float(np.max(sigma * (sy, sx))))
     if tuple(endo[0]) > tuple(endo[-1]):
         endo = endo[::-1]
     endo = resample(smooth_open(resample(endo, LINE_POINTS), 0.01), LINE_POINTS)
@@ -185,12 +189,11 @@ def _blur(mask: BoolArray, sigma: FloatArray) -> FloatArray:
     return ndimage.gaussian_filter(mask.astype(np.float64), sigma, mode="constant", truncate=3.0)
 
 
-def _refuse_cut_cavity(contour: FloatArray, shape: tuple[int, int]) -> None:
-    """Refuse a cavity of which the image shows only a part."""
+def is_cut(contour: FloatArray, shape: tuple[int, int]) -> bool:
+    """Whether an outline (M, 2) in native pixels runs along the border of the image (rows, columns)."""
     x, y = contour.T
     at_border = (x < 0.5) | (y < 0.5) | (x > shape[1] - 1.5) | (y > shape[0] - 1.5)
-    if at_border.mean() > 0.05:
-        raise WallNotFoundError("the cavity reaches the border of the image, a part of it is not seen")
+    return bool(at_border.mean() > 0.05)
 
 
 def _sample(field: FloatArray, points: FloatArray, step: FloatArray) -> FloatArray:
@@ -259,6 +262,42 @@ def _heaviest_stretch(weight: FloatArray) -> tuple[int, int]:
     sums = total[starts + lengths] - total[starts]
     start, length = np.unravel_index(int(np.argmax(sums)), sums.shape)
     return int(start), int(length) + 1
+
+
+def _with_corners(endo: FloatArray, base: FloatArray, reach: float) -> FloatArray:
+    """The endocardial line (M, 2) with the corners at the annulus that smoothing rounded off.
+
+    `base` (K, 2) runs on from its last point to its first; `reach` mm is how far from a corner smoothing is felt. A
+    corner is where the straight continuations of wall and base from beyond that meet; it is left alone where they do
+    not meet near the end of the line.
+    """
+    width = arc_length(base)[-1]
+    for _ in range(2):
+        along = arc_length(endo)
+        # Long enough to see past the steps that pixels make in a line that hardly crosses their rows.
+        corner = _meeting(_part(base, reach, max(3 * reach, 0.7 * width)), _part(endo[::-1], reach, 4 * reach))
+        if corner is not None and np.hypot(*(corner - endo[-1])) < reach:
+            endo = np.concatenate([endo[along < along[-1] - reach], [corner]])
+        endo, base = endo[::-1], base[::-1]
+    return endo
+
+
+def _part(line: FloatArray, begin: float, end: float) -> FloatArray:
+    """The points (K, 2) of a line between two distances from its first point."""
+    along = arc_length(line)
+    return line[(along >= begin) & (along <= end)]
+
+
+def _meeting(first: FloatArray, second: FloatArray) -> FloatArray | None:
+    """Where the straight lines through two sets of points meet; None where they hardly do."""
+    if min(len(first), len(second)) < 3:
+        return None
+    centres = first.mean(axis=0), second.mean(axis=0)
+    along = [np.linalg.svd(part - centre)[2][0] for part, centre in zip((first, second), centres, strict=True)]
+    matrix = np.column_stack([along[0], -along[1]])
+    if abs(np.linalg.det(matrix)) < 0.5:
+        return None
+    return np.asarray(centres[0] + np.linalg.solve(matrix, centres[1] - centres[0])[0] * along[0])
 
 
 def _thickness(

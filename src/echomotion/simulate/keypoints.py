@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from echomotion.core import View
+from echomotion.core.masks import PARASTERNAL_POINTS
 from echomotion.simulate.motion import Motion
 
 FloatArray = NDArray[np.float64]
 
-PARASTERNAL = ("septal_epicardial", "septal_endocardial", "posterior_endocardial", "posterior_epicardial")
 # The line on which a parasternal view is measured crosses the cavity at the tips of the mitral leaflets.
 _MEASURED_AT = 0.7
 
@@ -29,7 +29,7 @@ def key_points(motion: Motion) -> tuple[tuple[str, ...], FloatArray]:
         )
         s, w = [0.0, 1 / 3, 1 / 6, 2 / 3], [1.0, 1.0, 0.0, 0.0]
     elif view is View.PLAX:
-        names = PARASTERNAL
+        names = PARASTERNAL_POINTS
         first, second = _crossing(motion)
         s, w = [first, first, second, second], [1.0, 0.0, 0.0, 1.0]
     else:
@@ -53,7 +53,7 @@ def _crossing(motion: Motion) -> tuple[float, float]:
 
 def wall_dimensions(names: tuple[str, ...], places_mm: FloatArray) -> Mapping[str, FloatArray]:
     """Septum, cavity and posterior wall in mm on every frame, (T,), between the key-points of the parasternal view."""
-    if names != PARASTERNAL:
+    if names != PARASTERNAL_POINTS:
         return {}
     gaps = np.hypot(*np.moveaxis(np.diff(places_mm, axis=0), -1, 0))
     return dict(zip(("ivs", "lvid", "lvpw"), gaps, strict=True))

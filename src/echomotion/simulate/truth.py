@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from echomotion.core import Beat, Layer, Phases, View
 from echomotion.measure.contours import polygon_area
-from echomotion.measure.volumes import disk_volume
+from echomotion.measure.disks import disk_volume
 from echomotion.simulate.deformation import stretch_fields
 from echomotion.simulate.heart import HeartParameters, wall_segments
 from echomotion.simulate.motion import Motion
