@@ -47,8 +47,9 @@ class Masks:
         classes = {int(k): str(v) for k, v in self.classes.items()}
         if len(set(classes.values())) != len(classes):
             raise DataError(f"two labels share a class name: {classes}")
-        unknown = sorted(set(np.unique(self.labels).tolist()) - set(classes))
-        if unknown:
+        known = np.isin(np.arange(256), list(classes))
+        if not known[self.labels].all():
+            unknown = sorted(set(np.unique(self.labels).tolist()) - set(classes))
             raise DataError(f"labels {unknown} have no class name; known are {classes}")
         set_field(self, "classes", MappingProxyType(classes))
         if (self.probability is None) != (self.geometry is None):
