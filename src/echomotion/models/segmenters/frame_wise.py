@@ -30,8 +30,8 @@ class FrameWiseSegmenter:
         smooth_s: float = 0.0,
     ) -> None:
         self.name = name
-        # With channels last the convolutions take a third less time on a CPU.
-        self.network = network.eval().to(memory_format=torch.channels_last)
+        # With channels last the convolutions take a third less time on a CPU; the stubs of torch do not know the word.
+        self.network = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.grid_shape = (int(grid_shape[0]), int(grid_shape[1]))
         self.weights = weights
         self.mirror = mirror
@@ -77,10 +77,10 @@ def labels_from_probability(probability: NDArray[np.floating], geometry: Geometr
     x0, y0, columns, rows = window
     part = geometry.inverse().then(Geometry.crop(geometry.native_shape, x0, y0, columns, rows))
     found = labels[y0 : y0 + rows, x0 : x0 + columns]
-    best = part.warp(probability[0].astype(np.float32))
+    best = part.warp(probability[0].astype(np.float32, copy=False))
     for label, values in enumerate(probability[1:], start=1):
         # Off the grid all classes read 0, and none exceeds the background.
-        enlarged = part.warp(values.astype(np.float32))
+        enlarged = part.warp(values.astype(np.float32, copy=False))
         found[enlarged > best] = label
         np.maximum(best, enlarged, out=best)
     return labels
@@ -96,8 +96,8 @@ def _occupied(probability: NDArray[np.floating], geometry: Geometry) -> tuple[in
         return None
     # As far as bilinear reading and, where the frame is coarser than the grid, its low-pass reach.
     reach = 2 + 2 * np.maximum(geometry.scale, 1)
-    low = np.floor(geometry.to_native((x, y) - reach)).astype(int)
-    high = np.ceil(geometry.to_native((x + columns - 1, y + rows - 1) + reach)).astype(int)
+    low = np.floor(geometry.to_native(np.array([x, y]) - reach)).astype(int)
+    high = np.ceil(geometry.to_native(np.array([x + columns - 1, y + rows - 1]) + reach)).astype(int)
     x0, y0 = np.clip(low, 0, None).tolist()
     x1, y1 = np.minimum(high, np.array(geometry.native_shape[::-1]) - 1).tolist()
     return (x0, y0, x1 - x0 + 1, y1 - y0 + 1) if x1 >= x0 and y1 >= y0 else None
