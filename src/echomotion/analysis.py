@@ -115,11 +115,14 @@ class Analysis:
             raise KeyError(f"no measurement {name!r}; there are {names}")
         return next((m for m in rows if m.layer in (None, LAYERS[0])), rows[0])
 
-    def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
-        """Write pictures, curves, tables and the page into a folder; see :mod:`echomotion.report.save`."""
+    def save(self, folder: str | Path, *, overwrite: bool = False, dicom: str | Path | None = None) -> Path:
+        """Write pictures, curves, tables and the page into a folder; see :mod:`echomotion.report.save`.
+
+        `dicom` names the file that the clip was read from, for results in DICOM as well.
+        """
         from echomotion.report.save import save_analysis
 
-        return save_analysis(self, folder, overwrite=overwrite)
+        return save_analysis(self, folder, overwrite=overwrite, dicom=dicom)
 
 
 def analyze(clip: Clip, *, options: AnalysisOptions | None = None, progress: Stage | None = None) -> Analysis:

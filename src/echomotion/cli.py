@@ -95,6 +95,9 @@ def analyze(
     tracker: TrackerName = DEFAULT_TRACKER,
     ed: Annotated[float | None, typer.Option(help="Time of end-diastole in seconds, set by hand.")] = None,
     es: Annotated[float | None, typer.Option(help="Time of end-systole in seconds, set by hand.")] = None,
+    dicom: Annotated[
+        bool, typer.Option("--dicom", help="Also write a DICOM Structured Report and, of a DICOM clip, a Segmentation.")
+    ] = False,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
@@ -102,6 +105,7 @@ def analyze(
 
     With one CLIP the results go into the output folder, with several into one folder each inside it.
     """
+    from echomotion.report.dicom_header import read_header
     from echomotion.report.save import check_folder, save_analysis
     from echomotion.report.tables import terminal_table
 
@@ -113,18 +117,20 @@ def analyze(
     def work(name: str) -> None:
         check_folder(folders[name], overwrite=overwrite)
         clip = _read(name, spacing, fps, view)
+        # What a file lacks for DICOM results is said before the work.
+        header = read_header(name, clip) if dicom else None
         with progress_bar(Path(name).name, quiet=as_json) as stage:
             result = analysis.analyze(clip, options=options, progress=stage)
             stage("pictures", 0, 0)
-            save_analysis(result, folders[name], overwrite=overwrite)
+            save_analysis(result, folders[name], overwrite=overwrite, dicom=name if dicom else None)
+        warnings = [*result.warnings, *([header.no_masks] if header is not None and header.no_masks else [])]
         if as_json:
             rows = [m.as_dict() for m in result.measurements]
             where = str(folders[name])
-            warnings = list(result.warnings)
             json_line({"input": name, "status": "done", "output": where, "warnings": warnings, "measurements": rows})
             return
         out.print(terminal_table(result))
-        for warning in result.warnings:
+        for warning in warnings:
             out.print(f"[yellow]warning:[/] {plain_text(warning)}", soft_wrap=True)
         out.print(f"Results are in {plain_text(str(folders[name]))}; open report.html there.", soft_wrap=True)
 

@@ -238,3 +238,11 @@ def test_simulate_names_the_parameter_that_is_impossible(tmp_path, wrong, named)
     assert line.startswith("echomotion: ")
     assert named in line.lower()
     assert not (tmp_path / "sim").exists()
+
+
+def test_a_video_gets_a_dicom_report_and_hears_why_no_masks(noise, tmp_path):
+    done = run("analyze", noise, "-o", tmp_path / "out", "--dicom", "--json")
+    assert done.exit_code == 0
+    assert any("noise.npz is not a DICOM file" in warning for warning in json.loads(done.stdout)["warnings"])
+    assert (tmp_path / "out" / "measurements.dcm").is_file()
+    assert not (tmp_path / "out" / "masks.dcm").exists()

@@ -1,8 +1,10 @@
 import cv2
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from echomotion.core import Layer, Masks
+from echomotion.measure import wall
 from echomotion.measure.contours import arc_length
 from echomotion.measure.wall import WallNotFoundError, enclosed_area, find_wall
 from tests.phantoms import HalfEllipse, degraded
@@ -189,3 +191,11 @@ def test_expert_masks_of_real_hearts_all_give_a_wall(echo_data):
             inside = [labels[round(y), round(x)] for x, y in wall.mid_wall]
             assert np.mean(np.array(inside) == 2) > 0.95
             assert 100 < arc_length(wall.mid_wall * spacing[::-1])[-1] < 320
+
+
+def test_distances_are_those_of_the_distance_transform(rng):
+    part = ndimage.gaussian_filter(rng.normal(size=(60, 80)), 4) > 0.05
+    points = rng.uniform((0, 0), (79 * 0.7, 59 * 1.3), (200, 2))
+    whole = ndimage.distance_transform_edt(~part, sampling=(1.3, 0.7))
+    expected = ndimage.map_coordinates(whole, [points[:, 1] / 1.3, points[:, 0] / 0.7], order=1, mode="nearest")
+    assert wall._distance(part, points, np.array([0.7, 1.3])) == pytest.approx(expected, abs=1e-12)

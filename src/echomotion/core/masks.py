@@ -54,9 +54,11 @@ class Masks:
         classes = {int(k): str(v) for k, v in self.classes.items()}
         if len(set(classes.values())) != len(classes):
             raise DataError(f"two labels share a class name: {classes}")
-        unknown = sorted(set(np.unique(self.labels).tolist()) - set(classes))
-        if unknown:
-            raise DataError(f"labels {unknown} have no class name; known are {classes}")
+        # The largest label is found at once; which labels there are takes a sort.
+        if not set(range(int(self.labels.max(initial=0)) + 1)) <= set(classes):
+            unknown = sorted(set(np.unique(self.labels).tolist()) - set(classes))
+            if unknown:
+                raise DataError(f"labels {unknown} have no class name; known are {classes}")
         set_field(self, "classes", MappingProxyType(classes))
         if (self.probability is None) != (self.geometry is None):
             raise DataError("probability and geometry come together")

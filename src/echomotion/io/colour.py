@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -32,7 +33,8 @@ class GreyMaker:
         """Grey frame (H, W) of a frame (H, W), or (H, W, 3) in red, green, blue."""
         if frame.ndim == 2:
             return frame
-        high, low = frame.max(axis=2), frame.min(axis=2)
+        red, green, blue = cv2.split(frame)
+        high, low = cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue)
         coloured = high - low > _COLOURED
         if self._tinted is None and (high > _COLOURED).sum() > _MIN_PIXELS:
             self._tinted = _is_tinted(frame, coloured, high > _COLOURED)
@@ -41,7 +43,7 @@ class GreyMaker:
         self._coloured += int(coloured.sum())
         self._pixels += coloured.size
         # Channels of a grey pixel differ by the rounding of the coding only, which the mean takes out.
-        grey = np.round(frame.mean(axis=2)).astype(np.uint8)
+        grey = ((red.astype(np.uint16) + green + blue + 1) // 3).astype(np.uint8)
         grey[coloured] = 0
         return grey
 

@@ -209,6 +209,8 @@ def write_video(path: str | Path, frames: Iterable[NDArray[np.uint8]], fps: floa
                 codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
                 stream = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1000))
                 stream.width, stream.height, stream.pix_fmt = columns, rows, "yuv420p"
+                # The coder works on while the next frame is drawn.
+                stream.thread_type = "FRAME"
                 stream.options = {"crf": "20", "preset": "veryfast"} if codec == "libx264" else {"qscale": "3"}
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame[:rows, :columns]), format="rgb24")
             container.mux(stream.encode(picture))

@@ -12,9 +12,13 @@ BoolArray = NDArray[np.bool_]
 
 def largest_component(mask: BoolArray, *, fill_holes: bool = True) -> BoolArray:
     """The largest connected part of a mask (H, W), its holes filled; empty stays empty."""
-    labels, count = ndimage.label(mask)
-    if count == 0:
-        return np.zeros_like(mask, dtype=bool)
+    whole = np.zeros_like(mask, dtype=bool)
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if len(rows) == 0:
+        return whole
+    # A structure covers little of a frame; numbering parts takes time for every pixel.
+    window = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    labels, _ = ndimage.label(mask[window])
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
     largest = int(np.argmax(sizes))
@@ -23,7 +27,8 @@ def largest_component(mask: BoolArray, *, fill_holes: bool = True) -> BoolArray:
         box = ndimage.find_objects(labels, max_label=largest)[largest - 1]
         # With a frame round the box, background that touches the outside is one part, numbered first.
         part[box] = ndimage.label(np.pad(~part[box], 1, constant_values=True))[0][1:-1, 1:-1] != 1
-    return part
+    whole[window] = part
+    return whole
 
 
 def without_specks(mask: BoolArray, share: float) -> BoolArray:

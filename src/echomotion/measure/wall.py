@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.spatial import cKDTree
 
 from echomotion.core.arrays import frozen_array
 from echomotion.core.clip import checked_spacing, set_field
@@ -202,6 +203,20 @@ def _sample(field: FloatArray, points: FloatArray, step: FloatArray) -> FloatArr
     return ndimage.map_coordinates(field, [y, x], order=1, mode="nearest")
 
 
+def _distance(part: BoolArray, points: FloatArray, step: FloatArray) -> FloatArray:
+    """Distance in mm of points (M, 2) from the nearest pixel of a part, linear between pixels."""
+    # Asked for beside the points only: the distance of every pixel would take most of the time of an outline.
+    first = np.floor(points / step).astype(int)
+    corners = (first[:, None] + np.array([[0, 0], [1, 0], [0, 1], [1, 1]])).reshape(-1, 2)
+    columns, rows = np.clip(corners, 0, np.array(part.shape[::-1]) - 1).T
+    border = part & ~ndimage.binary_erosion(part)
+    nearest = cKDTree(np.argwhere(border) * step[::-1])
+    field = np.zeros(part.shape)
+    field[rows, columns] = nearest.query(np.column_stack([rows, columns]) * step[::-1])[0]
+    field[part] = 0.0
+    return _sample(field, points, step)
+
+
 def _basal_stretch(
     contour: FloatArray,
     inside: BoolArray,
@@ -215,10 +230,7 @@ def _basal_stretch(
     pixel = max(sampling)
     touch = max(1.5 * pixel, 0.03 * size)
     far = np.full(len(contour), np.inf)
-    to_wall, to_atrium = (
-        _sample(ndimage.distance_transform_edt(~part, sampling=sampling), contour, step) if part.any() else far
-        for part in (wall, upper)
-    )
+    to_wall, to_atrium = (_distance(part, contour, step) if part.any() else far for part in (wall, upper))
     # An island far from the cavity, or a crumb, is no atrium.
     if to_atrium.min() > 0.15 * size or upper.sum() < 0.02 * inside.sum():
         to_atrium = far

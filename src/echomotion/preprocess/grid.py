@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,8 +28,3 @@ def to_model_grid(clip: Clip, grid_shape: tuple[int, int]) -> tuple[NDArray[np.u
     frames = clip.frames if sector is None else mask_outside(clip.frames, sector)
     geometry = model_geometry(clip, grid_shape, sector)
     return np.stack([geometry.warp(frame) for frame in frames]), geometry
-
-
-def to_native(image: NDArray[Any], geometry: Geometry) -> NDArray[Any]:
-    """One grid image (h, w), float, resampled bilinearly on the native frame (H, W)."""
-    return geometry.inverse().warp(image)

@@ -68,7 +68,7 @@ class Sector:
 
     def mask(self) -> BoolImage:
         """Pixels whose centre lies in the fan, bool (H, W)."""
-        y, x = np.mgrid[: self.shape[0], : self.shape[1]]
+        y, x = np.ogrid[: self.shape[0], : self.shape[1]]
         return _inside(_params(self), x.astype(np.float64), y * self.pixel_aspect) > 0
 
     @property
@@ -230,13 +230,15 @@ def _robust_line(y: NDArray[np.float64], x: NDArray[np.float64]) -> tuple[float,
 def _refine(start: NDArray[np.float64], lit: BoolImage) -> tuple[float, NDArray[np.float64]]:
     """The fan near `start` with the largest overlap, and that overlap."""
     rows, columns = lit.shape
-    y, x = np.mgrid[:rows, :columns].astype(np.float64)
+    y, x = np.arange(rows, dtype=np.float64)[:, None], np.arange(columns, dtype=np.float64)[None]
     target = lit.astype(np.float64)
     total = target.sum()
 
     def missing(params: NDArray[np.float64]) -> float:
-        fan = np.clip(0.5 + _inside(params, x, y), 0, 1)
-        both = float((fan * target).sum())
+        fan = _inside(params, x, y)
+        fan += 0.5
+        np.clip(fan, 0, 1, out=fan)
+        both = float(np.vdot(fan, target))
         return 1 - both / (float(fan.sum()) + total - both)
 
     steps = np.array([3, 3, 0.05, 0.05, 3, 3.0])
@@ -282,13 +284,18 @@ def _on_the_edge(
 
 
 def _inside(params: NDArray[np.float64], x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Signed distance in pixels to the nearest border of the fan, positive inside."""
+    """Signed distance in pixels to the nearest border of the fan, positive inside.
+
+    `x` and `y` are broadcast: a grid is given as one row and one column, since this is where the time goes.
+    """
     x0, y0, left, right, r_min, r_max = params
     dx, dy = x - x0, y - y0
-    radius = np.hypot(dx, dy)
-    to_left = dx * np.cos(left) - dy * np.sin(left)
-    to_right = dy * np.sin(right) - dx * np.cos(right)
-    return np.minimum(np.minimum(to_left, to_right), np.minimum(radius - r_min, r_max - radius))
+    nearest = dx * np.cos(left) - dy * np.sin(left)
+    other = dy * np.sin(right) - dx * np.cos(right)
+    np.minimum(nearest, other, out=nearest)
+    radius = np.sqrt(dx * dx + dy * dy)
+    np.minimum(nearest, np.subtract(radius, r_min, out=other), out=nearest)
+    return np.minimum(nearest, np.subtract(r_max, radius, out=other), out=nearest)
 
 
 def _params(sector: Sector) -> NDArray[np.float64]:

@@ -30,7 +30,8 @@ def outlines(masks: Masks, frame: int) -> dict[str, FloatArray]:
     found = {}
     for name, classes in OUTLINES.items():
         inside = [label for label, class_name in masks.classes.items() if class_name in classes]
-        if classes[-1] not in masks.classes.values() or not np.isin(masks.labels[frame], inside).any():
+        labels = masks.labels[frame]
+        if classes[-1] not in masks.classes.values() or not any((labels == label).any() for label in inside):
             continue
         field, geometry = _margin(masks, frame, inside)
         contour = _outline(field)

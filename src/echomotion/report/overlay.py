@@ -45,9 +45,9 @@ def overlay_frames(analysis: Analysis) -> Iterator[Picture]:
     strip = Strip(analysis, width, _STRIP)
     head = _Head(analysis, width)
     left = (width - columns) // 2
+    empty = np.full((_HEAD + rows + _STRIP, width, 3), rgb(DARK), dtype=np.uint8)
     for frame in range(clip.n_frames):
-        canvas = np.empty((_HEAD + rows + _STRIP, width, 3), dtype=np.uint8)
-        canvas[:] = rgb(DARK)
+        canvas = empty.copy()
         canvas[:_HEAD] = head.at(frame)
         canvas[_HEAD : _HEAD + rows, left : left + columns] = draw_frame(analysis, frame, geometry)
         canvas[_HEAD + rows :] = strip.at(float(clip.times_s[frame]))

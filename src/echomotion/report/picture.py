@@ -149,8 +149,11 @@ def _with_trails(
         for piece, index in zip(pieces, np.flatnonzero(known), strict=True):
             # A wider line, so that the soft edge of the opacity falls on the full colour.
             cv2.polylines(paint, [piece], False, colours[index], width + 2, cv2.LINE_8, _SHIFT)
-    weight = opacity.astype(np.float32) / 255
-    return cv2.blendLinear(paint, picture, weight, 1 - weight)
+    x, y, columns, rows = cv2.boundingRect(opacity)
+    part = np.s_[y : y + rows, x : x + columns]
+    weight = opacity[part].astype(np.float32) / 255
+    picture[part] = cv2.blendLinear(paint[part], picture[part], weight, 1 - weight)
+    return picture
 
 
 def _draw_points(

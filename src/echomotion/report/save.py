@@ -15,6 +15,9 @@ import numpy as np
 from echomotion.analysis import LAYERS, Analysis, describe_clip
 from echomotion.core import Layer, OutputError, Tracks
 from echomotion.io.write import write_json, write_masks, write_table, write_tracks
+from echomotion.report.dicom_header import Header, read_header
+from echomotion.report.dicom_seg import write_seg
+from echomotion.report.dicom_sr import write_sr
 from echomotion.report.overlay import write_overlay
 from echomotion.report.page import write_page
 from echomotion.report.tables import measurement_table
@@ -29,6 +32,8 @@ RESULTS = (
     "masks.nii.gz",
     "provenance.json",
     *_TRACKS.values(),
+    "measurements.dcm",
+    "masks.dcm",
 )
 
 
@@ -50,7 +55,9 @@ def check_folder(folder: str | Path, *, overwrite: bool) -> None:
         raise OutputError(f"{path}: the folder holds earlier results ({earlier[0]}); give another or --overwrite")
 
 
-def save_analysis(analysis: Analysis, folder: str | Path, *, overwrite: bool = False) -> Path:
+def save_analysis(
+    analysis: Analysis, folder: str | Path, *, overwrite: bool = False, dicom: str | Path | None = None
+) -> Path:
     """Write the video, the page, the tables, tracks, masks and provenance into a folder.
 
     Everything is first made in a hidden folder of its own. A new folder then appears as a whole; in one that exists,
@@ -63,6 +70,9 @@ def save_analysis(analysis: Analysis, folder: str | Path, *, overwrite: bool = F
         Made where it does not exist.
     overwrite : bool
         Replace earlier results.
+    dicom : path, optional
+        The file that the clip was read from: also write the measurements as a DICOM Structured Report and, where that
+        file is DICOM, the masks as a Segmentation.
 
     Returns
     -------
@@ -72,20 +82,21 @@ def save_analysis(analysis: Analysis, folder: str | Path, *, overwrite: bool = F
     Raises
     ------
     OutputError
-        As :func:`check_folder`, or when nothing can be written there.
+        As :func:`check_folder`, or when nothing can be written there, or no DICOM results can be made.
     """
     check_folder(folder, overwrite=overwrite)
+    header = None if dicom is None else read_header(dicom, analysis.clip)
     target = Path(folder)
     try:
         with _workspace(target.absolute()) as partial:
-            _write_all(analysis, partial)
+            _write_all(analysis, partial, header)
             _move(partial, target.absolute())
     except OSError as error:
         raise OutputError(f"{target}: cannot write there ({error.strerror}); choose another output folder") from None
     return target
 
 
-def _write_all(analysis: Analysis, folder: Path) -> None:
+def _write_all(analysis: Analysis, folder: Path, header: Header | None) -> None:
     clip = analysis.clip
     write_overlay(folder / "overlay.mp4", analysis)
     write_page(folder / "report.html", analysis)
@@ -96,6 +107,10 @@ def _write_all(analysis: Analysis, folder: Path) -> None:
     tracks = analysis.tracks or {str(LAYERS[0]): _no_tracks(clip.n_frames)}
     for layer, found in tracks.items():
         write_tracks(folder / _TRACKS[Layer(layer)], found)
+    if header is not None:
+        write_sr(folder / "measurements.dcm", analysis, header)
+        if header.has_image:
+            write_seg(folder / "masks.dcm", analysis.masks, clip.spacing_mm, header)
 
 
 def _values(analysis: Analysis) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 
 from echomotion.core import Clip, Geometry
 from echomotion.models.segmenters.frame_wise import (
@@ -89,3 +90,19 @@ def test_smoothing_over_time_removes_flicker():
         labels = segmenter.segment(clip).labels
         flicker.append((labels[1:] != labels[:-1]).mean())
     assert flicker[1] < 0.7 * flicker[0]
+
+
+@pytest.mark.parametrize("native", [(40, 50), (160, 240), (64, 64)])
+def test_labels_are_those_of_the_whole_frame_enlarged(native, rng):
+    # Smooth blobs on a grid that is coarser, finer and as fine as the frame, some of them at its edge.
+    noise = gaussian_filter(rng.normal(size=(4, 64, 64)), (0, 4, 4))
+    probability = np.exp(40 * noise + np.array([2.0, 0, 0, 0])[:, None, None])
+    probability = (probability / probability.sum(axis=0)).astype(np.float32)
+    for box in ((-0.5, -0.5, native[1] - 0.5, native[0] - 0.5), (10.0, 4.0, native[1] - 5.0, native[0] - 9.0)):
+        geometry = Geometry.letterbox(native, box, (64, 64))
+        whole = np.argmax([geometry.inverse().warp(p) for p in probability], axis=0)
+        found = labels_from_probability(probability, geometry)
+        assert (found != whole).mean() < 1e-3
+    nothing = np.zeros_like(probability)
+    nothing[0] = 1
+    assert not labels_from_probability(nothing, geometry).any()

@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter1d
 from echomotion.core import APICAL_CLASSES, Clip, Geometry, Masks
 from echomotion.models.base import Progress
 from echomotion.models.weights import Weights
-from echomotion.preprocess.grid import to_model_grid, to_native
+from echomotion.preprocess.grid import to_model_grid
 
 _BATCH = 4
 
@@ -30,7 +30,8 @@ class FrameWiseSegmenter:
         smooth_s: float = 0.0,
     ) -> None:
         self.name = name
-        self.network = network.eval()
+        # With channels last the convolutions take a third less time on a CPU; the stubs of torch do not know the word.
+        self.network = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.grid_shape = (int(grid_shape[0]), int(grid_shape[1]))
         self.weights = weights
         self.mirror = mirror
@@ -69,9 +70,37 @@ def labels_from_probability(probability: NDArray[np.floating], geometry: Geometr
     The probabilities are enlarged, not the labels, so that contours are smooth at native resolution.
     Pixels off the grid are background.
     """
-    enlarged = np.stack([to_native(p.astype(np.float32), geometry) for p in probability])
-    # Off the grid all classes read 0, and argmax then gives 0, the background.
-    return np.argmax(enlarged, axis=0).astype(np.uint8)
+    labels = np.zeros(geometry.native_shape, dtype=np.uint8)
+    window = _occupied(probability, geometry)
+    if window is None:
+        return labels
+    x0, y0, columns, rows = window
+    part = geometry.inverse().then(Geometry.crop(geometry.native_shape, x0, y0, columns, rows))
+    found = labels[y0 : y0 + rows, x0 : x0 + columns]
+    best = part.warp(probability[0].astype(np.float32, copy=False))
+    for label, values in enumerate(probability[1:], start=1):
+        # Off the grid all classes read 0, and none exceeds the background.
+        enlarged = part.warp(values.astype(np.float32, copy=False))
+        found[enlarged > best] = label
+        np.maximum(best, enlarged, out=best)
+    return labels
+
+
+def _occupied(probability: NDArray[np.floating], geometry: Geometry) -> tuple[int, int, int, int] | None:
+    """The part of the native frame that may hold a structure as (x0, y0, columns, rows); None where none is.
+
+    Between grid pixels that are background there can be nothing else, and enlarging takes time for every pixel.
+    """
+    x, y, columns, rows = cv2.boundingRect((probability[1:].max(axis=0) > probability[0]).astype(np.uint8))
+    if columns == 0:
+        return None
+    # As far as bilinear reading and, where the frame is coarser than the grid, its low-pass reach.
+    reach = 2 + 2 * np.maximum(geometry.scale, 1)
+    low = np.floor(geometry.to_native(np.array([x, y]) - reach)).astype(int)
+    high = np.ceil(geometry.to_native(np.array([x + columns - 1, y + rows - 1]) + reach)).astype(int)
+    x0, y0 = np.clip(low, 0, None).tolist()
+    x1, y1 = np.minimum(high, np.array(geometry.native_shape[::-1]) - 1).tolist()
+    return (x0, y0, x1 - x0 + 1, y1 - y0 + 1) if x1 >= x0 and y1 >= y0 else None
 
 
 def without_islands(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -80,8 +109,10 @@ def without_islands(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     Every class of the apical views is one piece of anatomy, so a second piece is a mistake.
     """
     out = np.zeros_like(labels)
-    for label in np.unique(labels[labels > 0]).tolist():
-        count, parts, stats, _ = cv2.connectedComponentsWithStats((labels == label).astype(np.uint8))
+    x, y, columns, rows = cv2.boundingRect(labels)
+    seen, kept = (image[y : y + rows, x : x + columns] for image in (labels, out))
+    for label in range(1, int(labels.max()) + 1):
+        count, parts, stats, _ = cv2.connectedComponentsWithStats((seen == label).astype(np.uint8))
         if count > 1:
-            out[parts == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))] = label
+            kept[parts == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))] = label
     return out
