@@ -154,7 +154,7 @@ def _echomotion_tracker(recipe: Recipe, data: str | Path, folder: Path, name: st
     training: EchomotionTrackerTraining = _checked(EchomotionTrackerTraining, recipe.training, name)
     if unknown := sorted(set(recipe.options) - {"width"}):
         raise DataError(f"recipe {name}: unknown field {', '.join(unknown)}; options has width")
-    facts = {
+    facts: dict[str, Any] = {
         "grid": [WORKING_ROWS],
         "normalisation": "grey levels as they are; correlation takes out mean and contrast",
         "trained_on": "own simulation of A4C, A2C, A3C, PLAX and PSAX views; no right-ventricular view",
