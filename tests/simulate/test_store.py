@@ -133,6 +133,16 @@ def test_a_killed_run_leaves_whole_shards_and_goes_on(tmp_path):
     assert sorted(path.name for path in folder.iterdir()) == ["manifest.json", "shard-00000.npz", "shard-00001.npz"]
 
 
+def test_a_whole_run_is_only_read(tmp_path):
+    simulate_to_folder("A4C", 1, 3, tmp_path, **SMALL)
+    # Another run that reads the same folder is about to write, or so it looks.
+    (tmp_path / ".manifest.json.other").write_text("")
+    before = (tmp_path / "manifest.json").stat().st_mtime_ns
+    assert len(simulate_to_folder("A4C", 1, 3, tmp_path, **SMALL)) == 1
+    assert (tmp_path / "manifest.json").stat().st_mtime_ns == before
+    assert (tmp_path / ".manifest.json.other").exists()
+
+
 def test_another_run_or_other_files_are_not_overwritten(tmp_path):
     simulate_to_folder("A2C", 1, 1, tmp_path / "run", **SMALL)
     with pytest.raises(OutputError, match="another run"):

@@ -96,7 +96,7 @@ def simulate_to_folder(
         "templates": template_split if patients else None,
         "options": json.loads(json.dumps(options)),
     }
-    _refuse_other_runs(target, asked)
+    finished = _refuse_other_runs(target, asked)
     shards: list[Path] = []
     done = 0
     for first in range(0, count, shard_size):
@@ -116,7 +116,9 @@ def simulate_to_folder(
             progress(first + size, count)
         shards.append(shard)
         done += size
-        _write_manifest(target, asked, [path.name for path in shards], done)
+        # A whole run is only read: several trainings may share it.
+        if done > finished:
+            _write_manifest(target, asked, [path.name for path in shards], done)
     return shards
 
 
@@ -137,8 +139,12 @@ def _one(
     raise DatasetError(f"{templates}: {_MOST_REFUSALS} patients in a row gave no usable contours")
 
 
-def _refuse_other_runs(folder: Path, asked: dict[str, Any]) -> None:
-    """See that the folder is new, empty, or belongs to the same run; clear what a killed run left half-written."""
+def _refuse_other_runs(folder: Path, asked: dict[str, Any]) -> int:
+    """How many sequences the folder holds, which is new, empty, or belongs to the same run.
+
+    What a killed run left half-written is cleared.
+    """
+    finished = 0
     if (folder / MANIFEST).exists():
         try:
             before = read_manifest(folder)
@@ -146,10 +152,13 @@ def _refuse_other_runs(folder: Path, asked: dict[str, Any]) -> None:
             raise OutputError(f"{error}; choose another output folder") from None
         if before["asked"] != asked or before["version"] != __version__:
             raise OutputError(f"{folder}: holds another run of simulated sequences; choose another output folder")
+        finished = int(before["finished"])
     elif folder.exists() and (not folder.is_dir() or set(folder.iterdir()) - set(_left_over(folder))):
         raise OutputError(f"{folder}: is not an empty folder; choose another output folder")
-    for left_over in _left_over(folder):
-        left_over.unlink(missing_ok=True)
+    if finished < asked["count"]:
+        for left_over in _left_over(folder):
+            left_over.unlink(missing_ok=True)
+    return finished
 
 
 def _left_over(folder: Path) -> list[Path]:
