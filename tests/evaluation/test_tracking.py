@@ -73,6 +73,9 @@ def test_calibration_error_of_a_worked_example():
     # Bin 0.9 to 1: mean 0.95 against 0.75; bin 0.2 to 0.3: 0.25 against 0.
     assert metrics.calibration_error(confidence, within) == pytest.approx((4 * 0.2 + 2 * 0.25) / 6)
     assert math.isnan(metrics.calibration_error([], np.zeros(0, bool)))
+    # A clip that is better than claimed makes good for one that is worse.
+    parts = [metrics.calibration_gaps(confidence[k::2], within[k::2]) for k in (0, 1)]
+    assert np.abs(sum(parts)).sum() / 6 == pytest.approx(metrics.calibration_error(confidence, within))
 
 
 def test_strain_error_is_taken_where_the_true_line_is_shortest():

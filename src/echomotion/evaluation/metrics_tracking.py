@@ -93,12 +93,15 @@ def calibration_error(confidence: ArrayLike, within: Mask, bins: int = CALIBRATI
     bins : int
         Equal bins from 0 to 1 (Guo et al. 2017, arXiv 1706.04599, equation 3).
     """
+    count = np.asarray(confidence).size
+    return float(np.abs(calibration_gaps(confidence, within, bins)).sum() / count) if count else np.nan
+
+
+def calibration_gaps(confidence: ArrayLike, within: Mask, bins: int = CALIBRATION_BINS) -> NDArray[np.float64]:
+    """Sum of confidence less what came true, in each bin (bins,); those of several clips add up to their whole."""
     sure = np.asarray(confidence, dtype=np.float64)
-    if not sure.size:
-        return np.nan
     which = np.minimum((sure * bins).astype(int), bins - 1)
-    gaps = [abs(float(np.sum(sure[which == b] - within[which == b]))) for b in range(bins)]
-    return sum(gaps) / sure.size
+    return np.bincount(which, weights=sure - within, minlength=bins).astype(np.float64)
 
 
 def gls_error(found: ArrayLike, true: ArrayLike, ed_frame: int, spacing_mm: tuple[float, float] | None = None) -> float:

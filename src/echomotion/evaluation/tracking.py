@@ -41,11 +41,15 @@ class TrackingReport:
         One per clip: ``clip, points, frames, average_jaccard, share_within, within_1_px`` to ``within_16_px,
         occlusion_accuracy, median_error_px, median_error_mm, gls_error, calibration_error, survival, jitter,
         signed_error_px, seconds``; jitter is in px. NaN where a clip lacks what a figure needs.
+    pooled_calibration_error : float
+        Expected calibration error over the positions of all clips together. That of a single clip also counts that
+        clips differ: no confidence knows how hard a clip is to the last per cent.
     """
 
     tracker: str
     query_mode: str
     rows: list[dict[str, Any]]
+    pooled_calibration_error: float = math.nan
 
     @property
     def summary(self) -> dict[str, float]:
@@ -55,6 +59,7 @@ class TrackingReport:
         for name in names:
             known = [row[name] for row in self.rows if not math.isnan(row[name])]
             out[name] = float(np.mean(known)) if known else math.nan
+        out["pooled_calibration_error"] = self.pooled_calibration_error
         return out
 
     def as_dict(self) -> dict[str, Any]:
@@ -69,7 +74,7 @@ class TrackingReport:
     def to_table(self) -> list[dict[str, Any]]:
         """The rows, and the mean over clips as a last one."""
         counts = {name: sum(row[name] for row in self.rows) for name in _COUNTS}
-        mean = {name: value for name, value in self.summary.items() if name != "clips"}
+        mean = {name: value for name, value in self.summary.items() if self.rows and name in self.rows[0]}
         return [*self.rows, {"clip": "mean", **counts, **mean}]
 
 
@@ -105,15 +110,19 @@ def evaluate_tracking(
     model = create_tracker(tracker) if isinstance(tracker, str) else tracker
     cases = list(cases)
     rows = []
+    gaps, judged = np.zeros(metrics.CALIBRATION_BINS), 0
     for done, case in enumerate(cases, start=1):
         queries, point = _queries(case, query_mode)
         start = time.perf_counter()
         tracks = model.track(case.clip, queries)
         seconds = time.perf_counter() - start
         rows.append({**score(tracks, case, point, query_mode), "seconds": seconds})
+        errors, seen = _judged(tracks, case, point, query_mode)
+        gaps += metrics.calibration_gaps(tracks.confidence[seen], errors[seen] < CONFIDENT_PX)
+        judged += int(seen.sum())
         if progress is not None:
             progress(done, len(cases))
-    return TrackingReport(model.name, query_mode, rows)
+    return TrackingReport(model.name, query_mode, rows, float(np.abs(gaps).sum() / judged) if judged else math.nan)
 
 
 def score(tracks: Tracks, case: TrackingCase, point: NDArray[np.int64], query_mode: str = "first") -> dict[str, Any]:
@@ -129,11 +138,9 @@ def score(tracks: Tracks, case: TrackingCase, point: NDArray[np.int64], query_mo
     query_mode : {"first", "strided"}
     """
     true, visible = case.xy[point], case.visible[point]
-    step = np.arange(case.clip.n_frames)[None] - tracks.queries[:, :1].astype(np.int64)
-    evaluated = step > 0 if query_mode == "first" else step != 0
-    errors = metrics.errors_px(tracks.xy, true, case.clip.shape)
+    step, evaluated = _evaluated(tracks, query_mode)
+    errors, seen = _judged(tracks, case, point, query_mode)
     within = metrics.shares_within(errors, visible, evaluated)
-    seen = visible & evaluated
     vectors = metrics_motion.vectors_px(tracks.xy, true, case.clip.shape)
     motion = metrics_motion.vectors_px(true, tracks.queries[:, None, 1:], case.clip.shape)
     spacing = case.clip.spacing_mm
@@ -159,6 +166,20 @@ def score(tracks: Tracks, case: TrackingCase, point: NDArray[np.int64], query_mo
         "jitter": metrics_motion.jitter(vectors, visible & (evaluated | (step == 0))),
         "signed_error_px": metrics_motion.signed_error(vectors, motion, seen),
     }
+
+
+def _evaluated(tracks: Tracks, query_mode: str) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Frames since the query, and whether a position counts, both (M, T)."""
+    step = np.arange(tracks.n_frames)[None] - tracks.queries[:, :1].astype(np.int64)
+    return step, step > 0 if query_mode == "first" else step != 0
+
+
+def _judged(
+    tracks: Tracks, case: TrackingCase, point: NDArray[np.int64], query_mode: str
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Errors in px, and whether a position counts and can truly be seen, both (M, T)."""
+    _, evaluated = _evaluated(tracks, query_mode)
+    return metrics.errors_px(tracks.xy, case.xy[point], case.clip.shape), case.visible[point] & evaluated
 
 
 def _queries(case: TrackingCase, query_mode: str) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
