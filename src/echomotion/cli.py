@@ -265,8 +265,10 @@ def models(
             for model in found:
                 json_line(vars(model))
             return
-        columns = ("kind", "name", "parameters", "weights", "licence", "variants", "summary")
-        rows = [{c: getattr(model, c) for c in columns} | {"variants": ", ".join(model.variants)} for model in found]
+        columns = ("kind", "name", "parameters", "weights", "licence", "summary")
+        rows = [{column: getattr(model, column) for column in columns} for model in found]
+        for row, model in zip(rows, found, strict=True):
+            row["weights"] = ", ".join([model.weights, *model.variants])
         out.print(rows_table(rows))
 
     for_each([kind or "models"], work, as_json=as_json)
