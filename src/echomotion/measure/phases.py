@@ -190,7 +190,7 @@ def _fit(
         times,
         level,
         weight,
-        max(course.noise / amplitude, 0.004),
+        course.noise / amplitude,
         beat.ed_s,
         beat.es_s,
         beat.next_ed_s,
