@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from echomotion.core import View
+from echomotion.core import Phases, View
 from echomotion.simulate.deformation import stretch_fields
 from echomotion.simulate.draw import draw_heart
 from echomotion.simulate.heart import HeartParameters
@@ -108,6 +108,20 @@ def noisy_curves(exact: Curves, rng: np.random.Generator) -> Curves:
         annulus=tracked(exact.annulus, 0.005 + 0.03 * level, 0.002 + 0.006 * level, 0.001 + 0.004 * level),
         length=tracked(exact.length, 0.01 + 0.03 * level, 0.001 + 0.004 * level, 0.0005 + 0.003 * level),
     )
+
+
+def errors_of(curves: Curves, phases: Phases) -> tuple[Curve, int]:
+    """Absolute errors of ED and ES (K, 2) in seconds of the beats that were found, and how many were not."""
+    found, missed = [], 0
+    for ed, es in curves.true:
+        near = [b for b in phases.beats if b.ed_s < b.es_s and abs(b.es_s - es) < 15 / curves.bpm]
+        if near:
+            beat = min(near, key=lambda b, at=es: abs(b.es_s - at))
+            found.append((beat.ed_s - ed, beat.es_s - es))
+        elif curves.times[-1] - es > 0.3 * (es - ed):
+            # A recording that ends as ejection does shows no end-systole.
+            missed += 1
+    return np.abs(np.reshape(found, (-1, 2))), missed
 
 
 def _wander(rng: np.random.Generator, count: int, step: float, memory: float) -> Curve:

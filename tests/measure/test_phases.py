@@ -3,66 +3,73 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from echomotion.core import DataError
+from echomotion.core import DataError, Layer, Tracks, View, WallPoints
+from echomotion.measure.phase_signals import annulus_distance
 from echomotion.measure.phases import find_phases, phases_from_user
+from echomotion.simulate.rhythm import Rhythm, steady_rhythm
 from tests.phantoms import area_curve
 
 
-def recording(fps=50.0, bpm=70.0, beats=3.0, offset=0.0, systole=0.36, start=0.0):
-    """Times, clean area and the true (ED, ES) of every beat whose ED lies in the recording."""
-    period = 60 / bpm
+def recording(fps=50.0, bpm=70.0, beats=3.0, offset=0.0, systole=None, start=0.0):
+    """Times, clean area and the true (ED, ES) of every beat whose ED lies in the recording.
+
+    `systole` is a part of the beat; as a rule it follows the heart rate.
+    """
+    changes = {} if systole is None else {"systole_s": systole * 60 / bpm}
+    rhythm = steady_rhythm(bpm, **changes)
+    period, length = 60 / bpm, rhythm.systole_s[0]
     times = start + np.arange(int(beats * period * fps) + 1) / fps
-    area = 30 * (0.55 + 0.45 * area_curve((times - start) / period + offset, systole))
-    true = [(start + (k - offset) * period, start + (k - offset + systole) * period) for k in range(-1, 9)]
-    return times, area, [(ed, es) for ed, es in true if ed >= start - 1e-9 and es < times[-1] - 0.2 * period]
+    area = 30 * (1 - 0.45 * rhythm.activation(times - start + offset * period))
+    waves = [start + (k - offset) * period for k in range(-1, 9)]
+    true = [(ed, ed + length) for ed in waves if ed >= start - 1e-9 and ed + length < times[-1] - 0.2 * period]
+    return times, area, true
 
 
-@settings(max_examples=60, deadline=None)
+# Beats are found in any curve; between two valves' closing and opening, where it stands still, in one of a heart.
+@settings(max_examples=30, deadline=None, derandomize=True)
 @given(
     st.floats(20, 120),
     st.floats(40, 150),
     st.floats(1.4, 4.5),
     st.floats(0, 1),
-    st.floats(0.3, 0.45),
+    st.floats(-0.04, 0.04),
     st.floats(-3, 50),
 )
-@example(20.0, 150.0, 2.5, 0.0, 0.36, 0.0)
-@example(120.0, 40.0, 1.4, 0.1, 0.36, 0.0)
-@example(20.0, 150.0, 4.121, 0.0, 0.305, 0.0)
-@example(20.0, 142.136, 3.265, 1.0, 0.353, 0.0)
-def test_clean_curves_are_read_to_the_frame_at_any_frame_and_heart_rate(fps, bpm, beats, offset, systole, start):
-    times, area, true = recording(fps, bpm, beats, offset, systole, start)
+@example(20.0, 150.0, 2.5, 0.0, 0.0, 0.0)
+@example(120.0, 40.0, 1.4, 0.1, 0.0, 0.0)
+@example(20.0, 150.0, 4.121, 0.0, -0.04, 0.0)
+@example(20.0, 142.136, 3.265, 1.0, 0.0, 0.0)
+@example(119.625, 40.0, 2.0, 0.0, -0.04, 0.0)
+def test_clean_curves_are_read_at_any_frame_and_heart_rate(fps, bpm, beats, offset, longer, start):
+    period = 60 / bpm
+    usual = steady_rhythm(bpm).systole_s[0]
+    times, area, true = recording(fps, bpm, beats, offset, usual / period + longer, start)
     phases = find_phases(area, times)
+    limit = max(1.0 / fps, 0.025)
     for ed, es in true:
         beat = min(phases.beats, key=lambda b: abs(b.es_s - es))
-        assert abs(beat.es_s - es) <= 1.3 / fps
-        assert abs(beat.ed_s - ed) <= 1.3 / fps
+        assert abs(beat.es_s - es) <= limit
+        assert abs(beat.ed_s - ed) <= limit
         if beat.next_ed_s is not None and beat.next_ed_s < times[-1] - 1e-9:
-            assert beat.duration_s == pytest.approx(60 / bpm, abs=2.1 / fps)
+            assert beat.duration_s == pytest.approx(period, abs=2 * limit)
     # Nothing is invented: at most the beat that began before the recording is there besides.
     assert len(phases.beats) <= len(true) + 2
     assert all(np.abs(times - beat.es_s).min() < 1e-9 for beat in phases.beats)
 
 
-def test_noisy_curves_are_still_read(rng):
-    ed_errors, es_errors, missed, total = [], [], 0, 0
-    for _ in range(40):
-        fps, bpm = rng.uniform(20, 120), rng.uniform(40, 150)
-        times, area, true = recording(fps, bpm, rng.uniform(1.5, 4), rng.uniform(0, 1))
-        phases = find_phases(area * (1 + 0.03 * rng.standard_normal(len(area))), times)
-        for ed, es in true:
-            total += 1
-            near = [beat for beat in phases.beats if abs(beat.es_s - es) < 0.2 * 60 / bpm]
-            if near:
-                es_errors.append(abs(near[0].es_s - es) / max(0.04, 1 / fps))
-                ed_errors.append(abs(near[0].ed_s - ed) / max(0.04, 1 / fps))
-            else:
-                missed += 1
-    assert missed <= 0.02 * total
-    # In units of 40 ms, or of a frame where that is longer.
-    assert np.quantile(es_errors, 0.95) < 1
-    assert np.quantile(ed_errors, 0.95) < 1.1
-    assert np.median(ed_errors) < 0.5
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(st.floats(20, 120), st.floats(40, 150), st.floats(1.4, 4.5), st.floats(0.3, 0.45))
+@example(119.625, 40.0, 2.0, 0.3046875)
+@example(20.0, 121.0, 2.0, 0.375)
+def test_curves_that_never_stand_still_are_read_to_a_twentieth_of_a_beat(fps, bpm, beats, systole):
+    period = 60 / bpm
+    times = np.arange(int(beats * period * fps) + 1) / fps
+    phases = find_phases(0.55 + 0.45 * area_curve(times / period, systole), times)
+    for k in range(int(beats - systole - 0.2) + 1):
+        beat = min(phases.beats, key=lambda b: abs(b.es_s - (k + systole) * period))
+        limit = 0.5 / fps + 0.055 * period
+        assert abs(beat.es_s - (k + systole) * period) <= limit
+        assert abs(beat.ed_s - k * period) <= limit
 
 
 def test_single_collapsed_masks_do_not_become_systoles(rng):
@@ -74,21 +81,28 @@ def test_single_collapsed_masks_do_not_become_systoles(rng):
 
 
 def test_irregular_beats_are_each_found():
-    lengths = np.array([0.8, 1.2, 0.65, 1.0])
-    ends = np.concatenate([[0], np.cumsum(lengths)])
-    times = np.arange(int(ends[-1] * 50) + 1) / 50
-    phase = np.interp(times, ends, np.arange(5))
-    phases = find_phases(0.55 + 0.45 * area_curve(phase), times)
-    assert np.allclose([b.ed_s for b in phases.beats], ends[:-1], atol=0.025)
-    assert np.allclose([b.es_s for b in phases.beats], ends[:-1] + 0.36 * lengths, atol=0.025)
+    lengths, systoles = (0.8, 1.2, 0.65, 1.0), (0.34, 0.38, 0.31, 0.36)
+    rhythm = Rhythm(lengths, systoles, (1.0, 1.1, 0.8, 1.0))
+    times = np.arange(int(sum(lengths) * 50) + 1) / 50
+    ends = np.concatenate([[0.0], np.cumsum(lengths)])[:-1]
+    phases = find_phases(1 - 0.45 * rhythm.activation(times), times)
+    assert np.allclose([b.ed_s for b in phases.beats], ends, atol=0.03)
+    assert np.allclose([b.es_s for b in phases.beats], ends + systoles, atol=0.03)
+
+
+def test_two_short_beats_after_a_long_one_are_not_one_beat():
+    # As in atrial fibrillation: the mean beat tells little about the shortest.
+    rhythm = Rhythm((0.42, 0.38, 0.9, 0.40, 0.95), (0.24, 0.22, 0.3, 0.23, 0.3), (1.0,) * 5, late_share=0.0)
+    times = np.arange(int(3.05 * 80)) / 80
+    phases = find_phases(1 - 0.4 * rhythm.activation(times), times)
+    assert len(phases.beats) == 5
 
 
 def test_frames_at_uneven_times_are_taken_at_their_times(rng):
-    times, _, _ = recording(60, 70, 3)
+    times, _, true = recording(60, 70, 3)
     times = np.sort(times + rng.uniform(-0.006, 0.006, len(times)))
-    area = 0.55 + 0.45 * area_curve(times * 70 / 60)
-    found = [b.es_s for b in find_phases(area, times).beats]
-    assert np.allclose(found, (np.arange(3) + 0.36) * 60 / 70, atol=0.025)
+    found = [b.es_s for b in find_phases(1 - 0.45 * steady_rhythm(70).activation(times), times).beats]
+    assert np.allclose(found, [es for _, es in true], atol=0.025)
 
 
 def test_one_cycle_from_end_diastole_to_end_diastole():
@@ -105,10 +119,11 @@ def test_a_recording_from_end_diastole_to_end_systole_has_a_beat_without_end():
     times, area, _ = recording(50, 60, 0.36)
     phases = find_phases(area, times)
     (beat,) = phases.beats
-    assert (beat.ed_s, beat.next_ed_s) == (0.0, None)
+    assert beat.next_ed_s is None
+    assert beat.ed_s == pytest.approx(0, abs=0.021)
     assert beat.es_s == pytest.approx(0.36, abs=0.021)
     assert phases.confidence < 0.5
-    assert "ends at its smallest area" in phases.reason
+    assert "ends at its smallest size" in phases.reason
 
 
 def test_a_recording_that_starts_in_systole_uses_the_later_beat_or_admits_its_doubt():
@@ -200,3 +215,101 @@ def test_a_recording_that_starts_in_systole_compares_with_the_end_systole_before
     assert abs(beat.ed_s - 0.7) < 0.04
     assert beat.next_ed_s is None
     assert "starts in systole" in phases.reason
+
+
+def signals(fps=40.0, bpm=65.0, beats=2.6, offset=0.15):
+    """Times, cavity area, distance of the annulus, length of the wall, and the true phases."""
+    times, area, true = recording(fps, bpm, beats, offset)
+    active = 1 - area / 30
+    return times, area, 80 - 30 * active, 180 * (1 - 0.4 * active), true
+
+
+def es_of(phases):
+    return [beat.es_s for beat in phases.beats]
+
+
+def test_every_signal_alone_gives_the_phases_and_says_so():
+    times, area, annulus, length, true = signals()
+    for curves, source in (
+        ({"area": area}, "area"),
+        ({"area": None, "annulus": annulus}, "wall_motion"),
+        ({"area": None, "length": length}, "wall_motion"),
+        ({"area": area, "length": length}, "area_and_wall_motion"),
+        ({"area": area, "annulus": annulus, "length": length}, "area_and_wall_motion"),
+    ):
+        phases = find_phases(times_s=times, **curves)
+        assert phases.source == source
+        assert np.allclose(es_of(phases), [es for _, es in true], atol=0.026)
+        assert phases.confidence > 0.8
+        assert phases.reason == ""
+
+
+def test_masks_that_are_wrong_for_a_while_are_not_followed():
+    times, area, annulus, length, true = signals()
+    wrong = (times > true[0][1] + 0.1) & (times < true[0][1] + 0.3)
+    area[wrong] = 0.8 * area.min()
+    # The area alone puts end-systole there.
+    assert abs(es_of(find_phases(area, times))[0] - true[0][1]) > 0.04
+    for kwargs in ({"length": length}, {"length": length, "annulus": annulus}):
+        phases = find_phases(area, times, **kwargs)
+        assert np.allclose(es_of(phases), [es for _, es in true], atol=0.026)
+    assert "the cavity area leaves the other signals" in phases.reason
+
+
+def test_a_signal_that_shows_no_beat_is_left_out_and_named():
+    times, _, annulus, length, true = signals()
+    for bad in (np.full(len(times), np.nan), np.full(len(times), 20.0)):
+        phases = find_phases(bad, times, annulus=annulus, length=length)
+        assert phases.source == "wall_motion"
+        assert np.allclose(es_of(phases), [es for _, es in true], atol=0.026)
+        assert "frames" in phases.reason or "changes by" in phases.reason
+    phases = find_phases(np.full(len(times), np.nan), times, length=np.full(len(times), 5.0))
+    assert (phases.beats, phases.confidence) == ((), 0)
+
+
+def test_the_noisier_signal_counts_less(rng):
+    times, area, _, length, _ = signals(beats=4)
+    noisy = area * (1 + 0.08 * rng.standard_normal(len(area)))
+    both = find_phases(noisy, times, length=length)
+    assert both.confidence > find_phases(noisy, times).confidence + 0.2
+    assert np.allclose(es_of(both), es_of(find_phases(None, times, length=length)), atol=0.026)
+
+
+def test_a_drift_of_the_tracked_wall_moves_no_phase():
+    times, _, _, length, true = signals(beats=3)
+    phases = find_phases(None, times, length=length * (1 - 0.03 * times))
+    assert np.allclose(es_of(phases), [es for _, es in true], atol=0.026)
+    assert np.allclose([beat.ed_s for beat in phases.beats], [ed for ed, _ in true], atol=0.03)
+
+
+def test_wrong_times_per_frame_are_read_as_well():
+    # A container of 20 frames a second that holds a heart at half its speed: only ratios of durations count.
+    times, area, true = recording(40, 75, 2.5)
+    phases = find_phases(area, 2 * times)
+    assert np.allclose(es_of(phases), [2 * es for _, es in true], atol=0.06)
+
+
+def test_signals_that_do_not_fit_are_refused():
+    with pytest.raises(DataError, match="at least one"):
+        find_phases(None, np.arange(20) / 20)
+    with pytest.raises(DataError, match="length of the wall"):
+        find_phases(np.ones(20), np.arange(20) / 20, length=np.ones(19))
+
+
+def test_distance_of_the_annulus_is_that_of_the_ends_from_the_apex():
+    angle = np.linspace(0, np.pi, 41)
+    line = np.stack([100 + 30 * np.cos(np.pi - angle), 150 - 80 * np.sin(angle)], axis=1)
+    queries = np.column_stack([np.full(41, 2.0), line])
+    shift = np.array([5.0, 2.0, 0.0])
+    # The base comes towards the apex, which stays.
+    share = 1 - np.sin(angle)
+    xy = np.repeat(line[:, None], 3, axis=1)
+    xy[..., 1] -= share[:, None] * shift
+    wall = WallPoints(queries, Layer.MID_WALL, ("x",) * 41, np.linspace(0, 1, 41), View.A4C)
+    tracks = Tracks(xy, np.ones((41, 3), bool), np.ones((41, 3)), queries, wall)
+    distance = annulus_distance(tracks, (0.5, 1.0))
+    base = line[:2, 1].mean()
+    lowered = base - share[:2].mean() * shift
+    assert np.allclose(distance, 0.5 * (lowered - line[20, 1]), atol=1e-4)
+    with pytest.raises(DataError, match="do not form a line"):
+        annulus_distance(Tracks(xy, np.ones((41, 3), bool), np.ones((41, 3)), queries))

@@ -39,7 +39,11 @@ class Beat:
 
 @dataclass(frozen=True)
 class Phases:
-    """The beats of a clip, where they came from (``r_wave``, ``area``, ``user``) and how sure that is (0 to 1)."""
+    """The beats of a clip, where they came from and how sure that is (0 to 1).
+
+    `source` is ``r_wave``, ``area``, ``wall_motion``, ``area_and_wall_motion`` (what the curves were), ``user`` or
+    ``simulation``.
+    """
 
     beats: tuple[Beat, ...]
     source: str

@@ -21,8 +21,11 @@ _PROMINENCE = 0.35  # how far the curve must fall and rise again round an end-sy
 _TIE = 0.05  # maxima this close are the same height; the last of them is end-diastole
 _FULL = 0.15  # how far below the largest value an end-diastole may lie
 _LOW = 0.06  # above the smallest value, still at the bottom
-# End-systoles are farther apart than this part of a beat; in atrial fibrillation beats differ by more than two.
-_APART = 0.33
+# Less than half of the shortest beat, or of the usual one, does not lie between end-systoles. The usual beat says
+# little in atrial fibrillation, so it counts up to this many seconds only.
+_FARTHEST_APART_S = 0.3
+# A curve that leaves its first frame faster than half a cosine does, by this part of its fall, was falling before.
+_AT_ONCE = 0.06
 
 STARTS_LATE = "the recording starts after end-diastole: its first frame stands for it"
 ENDS_AT_ES = "the recording ends at its smallest size, end-systole may come later"
@@ -56,7 +59,7 @@ def course_of(values: FloatArray, weight: FloatArray, times: FloatArray) -> Cour
 def _minima(size: FloatArray, times: FloatArray, period: float | None) -> NDArray[np.int64]:
     """Frames of end-systole inside the recording, in order."""
     found = signal.find_peaks(-size, prominence=_PROMINENCE * np.ptp(size))[0]
-    apart = _APART * period if period else 0.5 * PERIOD_RANGE_S[0]
+    apart = min(0.5 * (period or PERIOD_RANGE_S[0]), _FARTHEST_APART_S)
     kept: list[int] = []
     for frame in found[np.argsort(size[found])]:  # the deepest first
         if all(abs(times[frame] - times[other]) > apart for other in kept):
@@ -102,7 +105,8 @@ def beats_from_curve(curve: Course) -> tuple[list[Beat], list[str]]:
         else:
             following = _next_ed(curve, ed, es, notes)
         inner = times[ed] - times[0] > 0.06 * (curve.period or PERIOD_RANGE_S[1])
-        if size[ed] >= top - _FULL * span or (inner and size[ed] - size[es] > 0.5 * span):
+        late = not inner and _falls_at_once(curve, ed, es)
+        if not late and (size[ed] >= top - _FULL * span or (inner and size[ed] - size[es] > 0.5 * span)):
             beats.append(Beat(float(times[ed]), float(times[es]), following))
         elif k == 0 and len(systoles) == 1 and size[ed] - size[es] > 0.5 * span:
             notes.append(STARTS_LATE)
@@ -120,6 +124,16 @@ def _systole_before(curve: Course, ed: int) -> tuple[int, float] | None:
     turned = es > 0 and size[0] - size[es] > 0.05 * span
     full = size[ed] >= size.max() - _FULL * span and size[ed] - size[es] > 0.6 * span
     return (es, float(size[es])) if turned and full else None
+
+
+def _falls_at_once(curve: Course, ed: int, es: int) -> bool:
+    """Whether the curve is in full fall already on frame `ed`, where a ventricle would still be closed."""
+    size, times = curve.values, curve.times
+    systole = float(times[es] - times[ed])
+    share = max(0.2, float(times[ed + 1] - times[ed]) / systole)
+    soon = float(np.interp(times[ed] + share * systole, times, size))
+    usual = (1 - np.cos(np.pi * share)) / 2
+    return float(size[ed]) - soon > (usual + _AT_ONCE) * float(size[ed] - size[es])
 
 
 def _stands(curve: Course, peak: int, low: int) -> bool:
@@ -160,8 +174,12 @@ def beats_from_r_waves(curve: Course, r_waves: FloatArray) -> tuple[list[Beat], 
         if following is not None:
             frames = np.flatnonzero((times > wave + 0.1) & (times < wave + 0.75 * (following - wave)))
         else:
-            # The beat is cut off: its end-systole must be a minimum inside the recording.
+            # The beat is cut off: its end-systole must be a minimum inside the recording, or a standstill at its end.
             frames = curve.minima[times[curve.minima] > wave + 0.1][:1]
+            rest = np.flatnonzero(times > wave + 0.1)
+            if len(frames) == 0 and len(rest) > 0:
+                low = int(rest[np.argmin(size[rest])])
+                frames = np.array([low] if _stands(curve, int(np.argmin(np.abs(times - wave))), low) else [], dtype=int)
         if len(frames) == 0:
             continue
         es = int(frames[np.argmin(size[frames])])

@@ -28,10 +28,10 @@ _SPREAD = np.array([np.inf, 0.06, np.inf, 0.09, 0.35, 0.2, 0.2, 0.25])
 _HEIGHT = np.array([0.0, 1.0, 0.65, 0.25, 0.05, 0.05])
 _HEIGHT_SPREAD = np.array([10.0, 0.3, 0.3, 0.25, 0.1, 0.1])
 _FILLING_SHAPE = (2.1, 2.6)
-_ROUNDS = 2
+_ROUNDS = 3
 _STEPS = 15
 _OUTLIER = 2.5  # in standard deviations
-_MIN_NOISE = 0.004
+_MIN_NOISE = 0.01
 # Errors of neighbouring frames are alike, since speckle is: frames closer than this do not count as many.
 _MEMORY_S = 0.03
 # How much systoles of one recording differ: a part of their length, and of the difference between beats.
@@ -58,6 +58,8 @@ def fit_beat(
     es_s: float,
     next_ed_s: float | None = None,
     *,
+    ed_range: tuple[float, float],
+    es_range: tuple[float, float],
     hold_ed: bool = False,
     hold_es: bool = False,
 ) -> Fit | None:
@@ -75,6 +77,8 @@ def fit_beat(
         Standard deviation of `level`.
     ed_s, es_s, next_ed_s : float
         The guess.
+    ed_range, es_range : (float, float)
+        Where the phases may lie at most; the guess lies within.
     hold_ed, hold_es : bool
         Take that time as it is. What comes after a held end-systole is not looked at.
 
@@ -99,8 +103,8 @@ def fit_beat(
     high = expected + np.array([0.0, 0.4, 0.0, 0.5, 1.0, 0.7, 0.7, 0.9])
     low[[_CONTRACTION, _RELAXATION]] = 0.0
     # Nothing before the recording and nothing after it can be seen.
-    low[_ED], high[_ED] = max(ed_s - 0.35 * systole, min(float(times[0]), ed_s)), ed_s + 0.25 * systole
-    low[_ES], high[_ES] = es_s - 0.4 * systole, min(es_s + 0.35 * systole, max(float(times[-1]), es_s))
+    low[_ED], high[_ED] = max(ed_range[0], ed_s - 0.35 * systole), min(ed_range[1], ed_s + 0.25 * systole)
+    low[_ES], high[_ES] = max(es_range[0], es_s - 0.4 * systole), min(es_range[1], es_s + 0.35 * systole)
     state = expected.copy()
     state[_ED], state[_ES] = ed_s - 0.08 * systole, es_s - 0.08 * systole
     if hold_ed:
@@ -152,7 +156,7 @@ def _fit(
     unit = np.array([0.2 * systole, 0.06, 0.2 * systole, 0.09, 0.35, 0.2, 0.2, 0.25])[free]
     nudge = np.zeros((len(free), len(state)))
     nudge[np.arange(len(free)), free] = 1e-3 * unit
-    sigma, doubt = noise, np.ones(len(t))
+    sigma, doubt = max(noise, _MIN_NOISE), np.ones(len(t))
     alike = max(1.0, _MEMORY_S / float(np.median(np.diff(t)))) ** 0.5
     slope = np.eye(len(free))
     for _ in range(_ROUNDS):
@@ -180,7 +184,7 @@ def _fit(
         doubt = (_OUTLIER / np.maximum(off / sigma, _OUTLIER)) ** 2
         total = float(np.sum(trust * doubt))
         spread = np.sqrt(np.sum(trust * doubt * off**2) / max(1.0, total - 4))
-        sigma = float(np.clip(spread, _MIN_NOISE, 3 * noise))
+        sigma = float(np.clip(spread, _MIN_NOISE, max(3 * noise, _MIN_NOISE)))
     deviation = np.zeros(len(state))
     deviation[free] = np.sqrt(np.maximum(np.diag(np.linalg.pinv(slope @ slope.T)), 0.0)) * unit
     return Fit(float(state[_ED]), float(state[_ES]), float(deviation[_ED]), float(deviation[_ES]))

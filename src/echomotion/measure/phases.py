@@ -10,7 +10,7 @@ times of frames; an R wave keeps its own time, and whoever needs its frame takes
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from echomotion.core.arrays import frozen_array
 from echomotion.core.errors import DataError
@@ -30,6 +30,8 @@ from echomotion.measure.phase_beats import (
 from echomotion.measure.phase_fit import Fit, fit_beat, share_systole
 from echomotion.measure.phase_signals import ANNULUS, AREA, LENGTH, Signal, combine, prepare
 
+# How far from its ends, in parts of the fall, a smoothed curve may be at the phases.
+_STANDSTILL = 0.2
 _NOISY = "the curves of the ventricle are noisy, so the phases are uncertain"
 # Confidence of a single beat whose phase had to be taken at an end of the recording.
 _AT_THE_END = ((STARTS_LATE, 0.4), (ENDS_AT_ES, 0.45), (ENDS_AT_ED, 0.6), (ES_FIRST, 0.6))
@@ -185,18 +187,30 @@ def _fit(
     amplitude = float(top - bottom)
     if not amplitude > 0.2 * course.span:
         return None
-    level = (values - smooth[frame_at(times, beat.ed_s)]) / amplitude
+    start = smooth[frame_at(times, beat.ed_s)]
+    level, course_level = (values - start) / amplitude, (smooth - start) / amplitude
     return fit_beat(
         times,
         level,
         weight,
-        max(course.noise / amplitude, 0.004),
+        course.noise / amplitude,
         beat.ed_s,
         beat.es_s,
         beat.next_ed_s,
+        ed_range=_stretch(times, course_level > -_STANDSTILL, beat.ed_s),
+        es_range=_stretch(times, course_level < _STANDSTILL - 1, beat.es_s),
         hold_ed=hold_ed,
         hold_es=hold_es,
     )
+
+
+def _stretch(times: FloatArray, part: NDArray[np.bool_], time_s: float) -> tuple[float, float]:
+    """First and last time of the frames in one piece with that at `time_s` for which `part` holds."""
+    here = frame_at(times, time_s)
+    before, after = np.flatnonzero(~part[:here]), np.flatnonzero(~part[here + 1 :])
+    first = int(before[-1]) + 1 if len(before) else 0
+    last = here + int(after[0]) if len(after) else len(times) - 1
+    return min(float(times[first]), time_s), max(float(times[last]), time_s)
 
 
 def _phases(

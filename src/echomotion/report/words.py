@@ -26,7 +26,13 @@ SHORT = {
     "global_longitudinal_strain": "GLS",
 }
 STATUSES = {Status.OK: "ok", Status.LOW_CONFIDENCE: "low confidence", Status.NOT_MEASURABLE: "not measurable"}
-PHASE_SOURCES = {"r_wave": "the R waves", "area": "the cavity area", "user": "the user"}
+PHASE_SOURCES = {
+    "r_wave": "the R waves",
+    "area": "the cavity area",
+    "wall_motion": "the motion of the wall",
+    "area_and_wall_motion": "cavity area and motion of the wall",
+    "user": "the user",
+}
 
 _UNITS = {"cm2": "cm²", "px2": "px²", "px3": "px³"}
 _DECIMALS = {"bpm": 0, "px2": 0, "px3": 0, "s": 3}
