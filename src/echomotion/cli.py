@@ -11,8 +11,14 @@ import typer
 
 from echomotion import analysis, cli_agreement, cli_evaluation
 from echomotion.core import Clip, DataError, Layer, View
+from echomotion.core.subject import Subject
+from echomotion.core.views import SegmentModel
 from echomotion.io import read_clip
 from echomotion.io.write import check_target, write_masks, write_tracks
+from echomotion.measure.clip_measurements import MeasureOptions
+from echomotion.measure.disks import Convention, Technique, chosen
+from echomotion.measure.lengths import StrainKind
+from echomotion.measure.strain_types import StrainOptions
 from echomotion.models.base import Progress as Step
 from echomotion.models.queries import grid_queries, mask_queries, read_queries
 from echomotion.models.registry import create_segmenter, create_tracker, list_models
@@ -95,6 +101,19 @@ def analyze(
     tracker: TrackerName = DEFAULT_TRACKER,
     ed: Annotated[float | None, typer.Option(help="Time of end-diastole in seconds, set by hand.")] = None,
     es: Annotated[float | None, typer.Option(help="Time of end-systole in seconds, set by hand.")] = None,
+    strain: Annotated[str, typer.Option(help="Lagrangian or natural strain.")] = "Lagrangian",
+    drift_compensation: Annotated[bool, typer.Option(help="Take the linear drift out of strain curves.")] = True,
+    smoothing: Annotated[float, typer.Option(metavar="S", help="Smoothing of lengths, seconds; 0 for none.")] = 0.0,
+    rate_filter: Annotated[float, typer.Option(metavar="S", help="Width of the strain-rate filter, seconds.")] = 0.02,
+    avc: Annotated[
+        float | None, typer.Option(metavar="S", help="Aortic valve closure, seconds after end-diastole.")
+    ] = None,
+    segments: Annotated[int, typer.Option(help="Segments of the ventricle: 16, 17 or 18.")] = 16,
+    technique: Annotated[str, typer.Option(help="Of volumes: disks or area_length.")] = "disks",
+    convention: Annotated[str, typer.Option(help="Height of disks: ase or camus.")] = "ase",
+    sex: Annotated[str | None, typer.Option(help="F or M, for the geometry of the ventricle.")] = None,
+    height: Annotated[float | None, typer.Option(metavar="CM", help="Body height, for indices.")] = None,
+    weight: Annotated[float | None, typer.Option(metavar="KG", help="Body weight, for indices.")] = None,
     dicom: Annotated[
         bool, typer.Option("--dicom", help="Also write a DICOM Structured Report and, of a DICOM clip, a Segmentation.")
     ] = False,
@@ -111,7 +130,23 @@ def analyze(
 
     if (ed is None) != (es is None):
         raise typer.BadParameter("--ed and --es are given together")
-    options = analysis.AnalysisOptions(segmenter=segmenter, tracker=tracker, ed_s=ed, es_s=es)
+    try:
+        measure = MeasureOptions(
+            strain=StrainOptions(
+                kind=chosen(StrainKind, strain),
+                drift_compensation=drift_compensation,
+                avc_after_ed_s=avc,
+                smoothing_s=smoothing,
+            ),
+            filter_s=rate_filter,
+            segment_model=SegmentModel.of(segments),
+            technique=chosen(Technique, technique),
+            convention=chosen(Convention, convention),
+            subject=Subject(sex, height, weight),  # type: ignore[arg-type]
+        )
+    except DataError as error:
+        raise typer.BadParameter(str(error)) from None
+    options = analysis.AnalysisOptions(segmenter=segmenter, tracker=tracker, ed_s=ed, es_s=es, measure=measure)
     folders = _output_folders(clips, output)
 
     def work(name: str) -> None:

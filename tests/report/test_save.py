@@ -36,9 +36,13 @@ def _names(folder: Path) -> set[str]:
 
 def test_all_results_come_back(analysis: Analysis, tmp_path: Path) -> None:
     folder = save_analysis(analysis, tmp_path / "new" / "out")
-    assert _names(folder) == ALWAYS | {"tracks_endocardial.npz"}
+    assert _names(folder) == ALWAYS | {"tracks_endocardial.npz", "tracks_epicardial.npz"}
     assert _names(tmp_path / "new") == {"out"}
-    for name, layer in (("tracks.npz", "mid_wall"), ("tracks_endocardial.npz", "endocardial")):
+    for name, layer in (
+        ("tracks.npz", "mid_wall"),
+        ("tracks_endocardial.npz", "endocardial"),
+        ("tracks_epicardial.npz", "epicardial"),
+    ):
         tracks = read_tracks(folder / name)
         assert tracks.wall is not None
         assert tracks.wall.layer == layer
