@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from xml.etree import ElementTree
+
 import numpy as np
 import pytest
 
 import echomotion as em
 from echomotion.core import Status, View
+from echomotion.report.study import RESULTS, save_study
 from echomotion.study import check_views, compose_study
 from tests.report.samples import ventricle
 
@@ -54,3 +57,15 @@ def test_unnamed_and_doubled_views_are_refused(views):
         check_views([])
     with pytest.raises(em.DataError, match="belong to one recording"):
         em.analyze_study([clip], options=em.AnalysisOptions(ed_s=0.1, es_s=0.4))
+
+
+def test_a_study_is_saved_with_page_bullseye_and_views(views, tmp_path):
+    study = compose_study({View.A4C: views[View.A4C]})
+    folder = save_study(study, tmp_path / "out")
+    assert {path.name for path in folder.iterdir()} == {*RESULTS, "A4C"}
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "A2C is missing" in page
+    assert "<script" not in page
+    ElementTree.parse(folder / "bullseye.svg")
+    with pytest.raises(em.OutputError, match="--overwrite"):
+        save_study(study, folder)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import typer
 
-from echomotion import analysis, cli_agreement, cli_evaluation
+from echomotion import analysis, cli_agreement, cli_evaluation, cli_study
 from echomotion.core import Clip, DataError, Layer, View
 from echomotion.core.subject import Subject
 from echomotion.core.views import SegmentModel
@@ -117,12 +117,17 @@ def analyze(
     dicom: Annotated[
         bool, typer.Option("--dicom", help="Also write a DICOM Structured Report and, of a DICOM clip, a Segmentation.")
     ] = False,
+    study: Annotated[
+        bool, typer.Option("--study", help="The clips (or the files of a folder) are views of one heart.")
+    ] = False,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
     """Track, segment and measure; write pictures, curves, tables and a page.
 
-    With one CLIP the results go into the output folder, with several into one folder each inside it.
+    With one CLIP the results go into the output folder, with several into one folder each inside it. With --study
+    the clips are views of one heart, of which numbers and a page are made as well; the view of a file that does not
+    state one is taken from its name (A4C.dcm).
     """
     from echomotion.report.dicom_header import read_header
     from echomotion.report.save import check_folder, save_analysis
@@ -147,6 +152,11 @@ def analyze(
     except DataError as error:
         raise typer.BadParameter(str(error)) from None
     options = analysis.AnalysisOptions(segmenter=segmenter, tracker=tracker, ed_s=ed, es_s=es, measure=measure)
+    if study:
+        if view is not None or ed is not None or dicom:
+            raise typer.BadParameter("--study does not go with --view, --ed, --es and --dicom")
+        cli_study.analyze_views(clips, output, options, _spacing(spacing), fps, overwrite=overwrite, as_json=as_json)
+        return
     folders = _output_folders(clips, output)
 
     def work(name: str) -> None:
