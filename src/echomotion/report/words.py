@@ -10,6 +10,8 @@ from echomotion.core import Clip, Measurement, Status
 from echomotion.measure.beats import headline
 
 NAMES = {
+    "end_diastolic_volume": "End-diastolic volume",
+    "end_systolic_volume": "End-systolic volume",
     "long_axis_length_diastole": "Long-axis length at end-diastole",
     "long_axis_length_systole": "Long-axis length at end-systole",
     "long_axis_difference": "Difference of the long axes",
