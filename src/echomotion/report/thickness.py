@@ -54,7 +54,7 @@ def thickness_figure(analysis: Analysis, thickness: FloatArray, palette: Palette
             axes.axhline(border, color="#FFFFFF", linewidth=0.6)
     axes.set_xlabel("Time (s)", color=palette.muted, fontsize=8.5)
     bar = figure.colorbar(image, ax=axes, pad=0.02)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     bar.ax.tick_params(colors=palette.muted, length=0, labelsize=8)
     figure.subplots_adjust(left=0.26, right=0.97, top=0.86, bottom=0.15)
     return figure
