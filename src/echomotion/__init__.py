@@ -30,6 +30,7 @@ from echomotion.models.queries import grid_queries, mask_queries, read_queries
 from echomotion.models.registry import ModelInfo, create_segmenter, create_tracker, list_models
 from echomotion.models.run import segment, track, tracking_session
 from echomotion.models.trackers.session import TrackingSession
+from echomotion.study import StudyAnalysis, analyze_study
 from echomotion.version import __version__
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "Phases",
     "Source",
     "Status",
+    "StudyAnalysis",
     "TrackUpdate",
     "TrackingSession",
     "Tracks",
@@ -60,6 +62,7 @@ __all__ = [
     "WallPoints",
     "__version__",
     "analyze",
+    "analyze_study",
     "create_segmenter",
     "create_tracker",
     "grid_queries",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -24,9 +24,11 @@ from echomotion.core import (
     WallPoints,
 )
 from echomotion.measure.beats import headline
+from echomotion.measure.circumferential import ring_points
+from echomotion.measure.clip_measurements import MeasureOptions, clip_measurements, tracked_phases
 from echomotion.measure.phases import find_phases, phases_from_user
-from echomotion.measure.strain import join_beats, missing_strain, strain_curves, strain_measurements
-from echomotion.measure.volumes import VolumeCurve, cavity_area, volume_curve, volume_measurements
+from echomotion.measure.strain_types import RADIAL, StrainCurves, join_beats
+from echomotion.measure.volumes import VolumeCurve, cavity_area, volume_curve
 from echomotion.measure.wall_points import wall_points
 from echomotion.models.registry import list_models
 from echomotion.models.run import DEFAULT_SEGMENTER, DEFAULT_TRACKER, segment, track
@@ -37,7 +39,7 @@ from echomotion.version import __version__
 Stage = Callable[[str, int, int], None]
 
 # Lines of the wall that are tracked; the first is the one that strain is reported from in brief.
-LAYERS = (Layer.MID_WALL, Layer.ENDOCARDIAL)
+LAYERS = (Layer.MID_WALL, Layer.ENDOCARDIAL, Layer.EPICARDIAL)
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ class AnalysisOptions:
         Points per line of the wall.
     ed_s, es_s : float, optional
         Times of end-diastole and end-systole in seconds, set by hand (both or neither).
+    measure : MeasureOptions
+        How numbers are made: kind of strain, drift, smoothing, segments, volumes, body size.
     """
 
     segmenter: str = DEFAULT_SEGMENTER
@@ -59,6 +63,7 @@ class AnalysisOptions:
     points: int = 61
     ed_s: float | None = None
     es_s: float | None = None
+    measure: MeasureOptions = field(default_factory=MeasureOptions)
 
 
 @dataclass(frozen=True)
@@ -81,11 +86,13 @@ class Analysis:
     clip : Clip
     masks : Masks
     tracks : dict of str to Tracks
-        By layer name (``mid_wall``, ``endocardial``), each with its wall; empty where no wall was found.
+        By layer name (``mid_wall``, ``endocardial``, ``epicardial``), each with its wall; empty where none was found.
     phases : Phases
     measurements : tuple of Measurement
     curves : dict of str to Curve
-        ``cavity_area``, ``volume``, ``longitudinal_strain`` and ``longitudinal_strain/<segment>``.
+        ``cavity_area``, ``volume``, ``longitudinal_strain`` and ``radial_strain`` of the whole wall, and
+        ``longitudinal_strain/<segment>`` and ``radial_strain/<segment>``; in the short axis ``circumferential_strain``
+        in place of the longitudinal.
     warnings : tuple of str
         What a reader must know before believing the numbers.
     provenance : dict
@@ -154,25 +161,72 @@ def analyze(clip: Clip, *, options: AnalysisOptions | None = None, progress: Sta
     tell = progress or (lambda stage, done, total: None)
 
     masks = segment(clip, model=chosen.segmenter, progress=lambda done, total: tell("segment", done, total))
-    volumes = volume_curve(masks, clip.spacing_mm)
+    volumes = volume_curve(masks, clip.spacing_mm, technique=chosen.measure.technique)
+    # The area alone says where tracking starts; once the wall is tracked, it has a say in the phases.
     phases = _phases(clip, volumes.area, chosen)
     tracks, reason = _track_wall(clip, masks, phases, chosen, tell)
+    if tracks and chosen.ed_s is None:
+        phases = tracked_phases(volumes.area, clip.times_s, clip.r_wave_times_s, tracks, clip.spacing_mm)
+    return compose(
+        clip,
+        masks,
+        tracks,
+        phases,
+        options=chosen,
+        volumes=volumes,
+        warnings=_warnings(clip, phases, reason, chosen, tracked=bool(tracks)),
+        provenance=_provenance(clip, chosen),
+        reason=reason,
+    )
 
-    measurements = list(volume_measurements(masks, phases, clip.times_s, clip.spacing_mm, clip.view, curve=volumes))
-    for layer in LAYERS:
-        if layer in tracks:
-            measurements += strain_measurements(tracks[layer], phases, clip.times_s, clip.spacing_mm, clip.view)
-        else:
-            measurements += missing_strain(reason, clip.view, layer)
+
+def compose(
+    clip: Clip,
+    masks: Masks,
+    tracks: Mapping[Layer, Tracks],
+    phases: Phases,
+    *,
+    options: AnalysisOptions | None = None,
+    volumes: VolumeCurve | None = None,
+    warnings: tuple[str, ...] = (),
+    provenance: Mapping[str, Any] | None = None,
+    reason: str = "",
+) -> Analysis:
+    """The analysis that follows from masks, tracks and phases, wherever they came from.
+
+    Parameters
+    ----------
+    clip, masks, tracks, phases
+        `tracks` by line of the wall; empty where there are none, and `reason` says why.
+    options : AnalysisOptions, optional
+    volumes : VolumeCurve, optional
+        Of the masks, where it was made before.
+    warnings, provenance
+        Are handed on.
+    """
+    how = (options or AnalysisOptions()).measure
+    volumes = volumes or volume_curve(masks, clip.spacing_mm, technique=how.technique)
+    found = clip_measurements(
+        masks,
+        tracks,
+        phases,
+        clip.times_s,
+        clip.spacing_mm,
+        clip.view,
+        volumes,
+        options=how,
+        frames=clip.frames,
+        reason=reason,
+    )
     return Analysis(
         clip,
         masks,
-        {str(layer): found for layer, found in tracks.items()},
+        {str(layer): line for layer, line in tracks.items()},
         phases,
-        tuple(measurements),
-        _curves(clip, tracks, phases, volumes),
-        _warnings(clip, phases, reason, chosen, tracked=bool(tracks)),
-        _provenance(clip, chosen),
+        found.measurements,
+        _curves(clip, found.curves, volumes),
+        warnings,
+        dict(provenance or {}),
     )
 
 
@@ -239,21 +293,38 @@ def _track_wall(
     clip: Clip, masks: Masks, phases: Phases, options: AnalysisOptions, tell: Stage
 ) -> tuple[dict[Layer, Tracks], str]:
     """Tracks per layer, or none and the reason why."""
+    if clip.view in (View.PLAX, View.RV_FOCUSED):
+        return {}, f"wall tracking needs an apical or short-axis view, this one is {clip.view}"
     if not phases.beats:
         return {}, phases.reason or "no heart beat was found"
     # A whole beat lets drift be seen, so the points start on the end-diastole of the first one.
     whole = [beat for beat in phases.beats if beat.next_ed_s is not None]
     frame = clip.frame_at((whole or list(phases.beats))[0].ed_s)
+    model = options.measure.segment_model
     try:
-        walls = [
-            wall_points(
-                masks, frame=frame, layer=layer, count=options.points, view=clip.view, spacing_mm=clip.spacing_mm
-            )
-            for layer in LAYERS
-        ]
+        if clip.view is View.PSAX:
+            walls = [
+                ring_points(
+                    masks, frame=frame, layer=layer, count=options.points, spacing_mm=clip.spacing_mm, model=model
+                )
+                for layer in LAYERS
+            ]
+        else:
+            walls = [
+                wall_points(
+                    masks,
+                    frame=frame,
+                    layer=layer,
+                    count=options.points,
+                    view=clip.view,
+                    spacing_mm=clip.spacing_mm,
+                    model=model,
+                )
+                for layer in LAYERS
+            ]
     except DataError as error:
         return {}, str(error)
-    # Both lines go in one call: neighbours help each other, and frames are prepared once.
+    # All lines go in one call: neighbours help each other, and frames are prepared once.
     queries = np.concatenate([wall.queries for wall in walls])
     both = track(
         clip, queries, model=options.tracker, warn=False, progress=lambda done, total: tell("track", done, total)
@@ -267,17 +338,20 @@ def _track_wall(
     return found, ""
 
 
-def _curves(clip: Clip, tracks: dict[Layer, Tracks], phases: Phases, volumes: VolumeCurve) -> dict[str, Curve]:
+def _curves(clip: Clip, wall: Mapping[str, Sequence[StrainCurves]], volumes: VolumeCurve) -> dict[str, Curve]:
     times = clip.times_s
     found = {
         "cavity_area": Curve("cavity_area", times, volumes.area, volumes.area_unit),
         "volume": Curve("volume", times, volumes.volume, volumes.volume_unit),
     }
-    if LAYERS[0] in tracks:
-        whole, segments = join_beats(strain_curves(tracks[LAYERS[0]], phases, times, clip.spacing_mm))
-        found["longitudinal_strain"] = Curve("longitudinal_strain", times, whole, "%")
-        for name, values in segments.items():
-            found[f"longitudinal_strain/{name}"] = Curve("longitudinal_strain", times, values, "%", name)
+    for line in (str(LAYERS[0]), RADIAL):
+        beats = wall.get(line, ())
+        if not beats:
+            continue
+        name = f"{beats[0].direction}_strain"
+        whole, segments = join_beats(beats)
+        found[name] = Curve(name, times, whole, "%")
+        found |= {f"{name}/{part}": Curve(name, times, values, "%", part) for part, values in segments.items()}
     return found
 
 

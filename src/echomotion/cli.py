@@ -9,10 +9,16 @@ import numpy as np
 import pandas as pd
 import typer
 
-from echomotion import analysis, cli_agreement, cli_evaluation
+from echomotion import analysis, cli_agreement, cli_evaluation, cli_study
 from echomotion.core import Clip, DataError, Layer, View
+from echomotion.core.subject import Subject
+from echomotion.core.views import SegmentModel
 from echomotion.io import read_clip
 from echomotion.io.write import check_target, write_masks, write_tracks
+from echomotion.measure.clip_measurements import MeasureOptions
+from echomotion.measure.disks import Convention, Technique, chosen
+from echomotion.measure.lengths import StrainKind
+from echomotion.measure.strain_types import StrainOptions
 from echomotion.models.base import Progress as Step
 from echomotion.models.queries import grid_queries, mask_queries, read_queries
 from echomotion.models.registry import create_segmenter, create_tracker, list_models
@@ -95,15 +101,33 @@ def analyze(
     tracker: TrackerName = DEFAULT_TRACKER,
     ed: Annotated[float | None, typer.Option(help="Time of end-diastole in seconds, set by hand.")] = None,
     es: Annotated[float | None, typer.Option(help="Time of end-systole in seconds, set by hand.")] = None,
+    strain: Annotated[str, typer.Option(help="Lagrangian or natural strain.")] = "Lagrangian",
+    drift_compensation: Annotated[bool, typer.Option(help="Take the linear drift out of strain curves.")] = True,
+    smoothing: Annotated[float, typer.Option(metavar="S", help="Smoothing of lengths, seconds; 0 for none.")] = 0.0,
+    rate_filter: Annotated[float, typer.Option(metavar="S", help="Width of the strain-rate filter, seconds.")] = 0.02,
+    avc: Annotated[
+        float | None, typer.Option(metavar="S", help="Aortic valve closure, seconds after end-diastole.")
+    ] = None,
+    segments: Annotated[int, typer.Option(help="Segments of the ventricle: 16, 17 or 18.")] = 16,
+    technique: Annotated[str, typer.Option(help="Of volumes: disks or area_length.")] = "disks",
+    convention: Annotated[str, typer.Option(help="Height of disks: ase or camus.")] = "ase",
+    sex: Annotated[str | None, typer.Option(help="F or M, for the geometry of the ventricle.")] = None,
+    height: Annotated[float | None, typer.Option(metavar="CM", help="Body height, for indices.")] = None,
+    weight: Annotated[float | None, typer.Option(metavar="KG", help="Body weight, for indices.")] = None,
     dicom: Annotated[
         bool, typer.Option("--dicom", help="Also write a DICOM Structured Report and, of a DICOM clip, a Segmentation.")
+    ] = False,
+    study: Annotated[
+        bool, typer.Option("--study", help="The clips (or the files of a folder) are views of one heart.")
     ] = False,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
     """Track, segment and measure; write pictures, curves, tables and a page.
 
-    With one CLIP the results go into the output folder, with several into one folder each inside it.
+    With one CLIP the results go into the output folder, with several into one folder each inside it. With --study
+    the clips are views of one heart, of which numbers and a page are made as well; the view of a file that does not
+    state one is taken from its name (A4C.dcm).
     """
     from echomotion.report.dicom_header import read_header
     from echomotion.report.save import check_folder, save_analysis
@@ -111,7 +135,28 @@ def analyze(
 
     if (ed is None) != (es is None):
         raise typer.BadParameter("--ed and --es are given together")
-    options = analysis.AnalysisOptions(segmenter=segmenter, tracker=tracker, ed_s=ed, es_s=es)
+    try:
+        measure = MeasureOptions(
+            strain=StrainOptions(
+                kind=chosen(StrainKind, strain),
+                drift_compensation=drift_compensation,
+                avc_after_ed_s=avc,
+                smoothing_s=smoothing,
+            ),
+            filter_s=rate_filter,
+            segment_model=SegmentModel.of(segments),
+            technique=chosen(Technique, technique),
+            convention=chosen(Convention, convention),
+            subject=Subject(sex, height, weight),  # type: ignore[arg-type]
+        )
+    except DataError as error:
+        raise typer.BadParameter(str(error)) from None
+    options = analysis.AnalysisOptions(segmenter=segmenter, tracker=tracker, ed_s=ed, es_s=es, measure=measure)
+    if study:
+        if view is not None or ed is not None or dicom:
+            raise typer.BadParameter("--study does not go with --view, --ed, --es and --dicom")
+        cli_study.analyze_views(clips, output, options, _spacing(spacing), fps, overwrite=overwrite, as_json=as_json)
+        return
     folders = _output_folders(clips, output)
 
     def work(name: str) -> None:

@@ -7,11 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from echomotion.analysis import LAYERS, Analysis, Curve
+from echomotion.analysis import LAYERS, Analysis, compose
 from echomotion.core import Clip, Masks, Measurement, Phases, Status, Tracks, View, WallPoints
 from echomotion.core.clip import Source
-from echomotion.measure.strain import join_beats, missing_strain, strain_curves, strain_measurements
-from echomotion.measure.volumes import volume_curve, volume_measurements
 from echomotion.measure.wall_points import wall_points
 from tests.phantoms import beating_ventricle
 
@@ -28,30 +26,6 @@ PROVENANCE: dict[str, Any] = {
 }
 
 
-def compose(
-    clip: Clip, masks: Masks, tracks: dict[str, Tracks], phases: Phases, warnings: tuple[str, ...] = ()
-) -> Analysis:
-    """The analysis that follows from a clip, its masks, tracks by layer and phases."""
-    spacing, times = clip.spacing_mm, clip.times_s
-    volume = volume_curve(masks, spacing)
-    rows: list[Measurement] = volume_measurements(masks, phases, times, spacing, clip.view, curve=volume)
-    curves = {
-        "cavity_area": Curve("cavity_area", times, volume.area, volume.area_unit),
-        "volume": Curve("volume", times, volume.volume, volume.volume_unit),
-    }
-    for layer in LAYERS:
-        if layer in tracks:
-            rows += strain_measurements(tracks[layer], phases, times, spacing, clip.view)
-        else:
-            rows += missing_strain("no ventricle was found", clip.view, layer)
-    if LAYERS[0] in tracks and phases.beats:
-        whole, segments = join_beats(strain_curves(tracks[LAYERS[0]], phases, times, spacing))
-        curves["longitudinal_strain"] = Curve("longitudinal_strain", times, whole, "%")
-        for name, values in segments.items():
-            curves[f"longitudinal_strain/{name}"] = Curve("longitudinal_strain", times, values, "%", name)
-    return Analysis(clip, masks, tracks, phases, tuple(rows), curves, warnings, PROVENANCE)
-
-
 def ventricle(*, seed: int = 5, calibrated: bool = True, name: str = "case.dcm", **shape: Any) -> Analysis:
     """A beating half-ellipsoid ventricle, its points moved by the true motion."""
     # At 75 beats a minute the phantom's beat is a whole number of frames.
@@ -63,9 +37,9 @@ def ventricle(*, seed: int = 5, calibrated: bool = True, name: str = "case.dcm",
     for layer in LAYERS:
         wall = wall_points(masks, frame=0, layer=layer, count=61, view=clip.view, spacing_mm=clip.spacing_mm)
         xy = np.stack([truth.true_map(wall.queries[:, 1:], t) for t in range(clip.n_frames)], axis=1)
-        tracks[str(layer)] = wall_tracks(wall, xy, rng)
+        tracks[layer] = wall_tracks(wall, xy, rng)
     warnings = () if calibrated else ("not calibrated: lengths and volumes are in pixels; give --spacing",)
-    return compose(clip, masks, tracks, truth.phases, warnings)
+    return compose(clip, masks, tracks, truth.phases, warnings=warnings, provenance=PROVENANCE)
 
 
 def wall_tracks(wall: WallPoints, xy: np.ndarray, rng: np.random.Generator) -> Tracks:
@@ -88,7 +62,8 @@ def no_ventricle(name: str = "liver.mp4") -> Analysis:
     reason = "no ventricular cavity was found on most frames"
     phases = Phases((), "area", 0.0, reason)
     warnings = ("the view is not stated", f"the wall could not be tracked: {reason}")
-    return compose(clip, Masks(np.zeros(clip.frames.shape, np.uint8)), {}, phases, warnings)
+    masks = Masks(np.zeros(clip.frames.shape, np.uint8))
+    return compose(clip, masks, {}, phases, warnings=warnings, provenance=PROVENANCE, reason=reason)
 
 
 def with_strange_text(analysis: Analysis, text: str) -> Analysis:

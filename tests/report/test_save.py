@@ -11,6 +11,7 @@ from echomotion.analysis import Analysis
 from echomotion.core import OutputError
 from echomotion.io.write import read_masks, read_tracks
 from echomotion.report import save
+from echomotion.report.figures import FIGURES
 from echomotion.report.save import check_folder, save_analysis
 from tests.report.samples import no_ventricle, ventricle
 
@@ -22,7 +23,9 @@ ALWAYS = {
     "tracks.npz",
     "masks.nii.gz",
     "provenance.json",
+    "curves.csv",
 }
+PICTURES = set(FIGURES) - {"curves.csv"}
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +39,13 @@ def _names(folder: Path) -> set[str]:
 
 def test_all_results_come_back(analysis: Analysis, tmp_path: Path) -> None:
     folder = save_analysis(analysis, tmp_path / "new" / "out")
-    assert _names(folder) == ALWAYS | {"tracks_endocardial.npz"}
+    assert _names(folder) == ALWAYS | PICTURES | {"tracks_endocardial.npz", "tracks_epicardial.npz"}
     assert _names(tmp_path / "new") == {"out"}
-    for name, layer in (("tracks.npz", "mid_wall"), ("tracks_endocardial.npz", "endocardial")):
+    for name, layer in (
+        ("tracks.npz", "mid_wall"),
+        ("tracks_endocardial.npz", "endocardial"),
+        ("tracks_epicardial.npz", "epicardial"),
+    ):
         tracks = read_tracks(folder / name)
         assert tracks.wall is not None
         assert tracks.wall.layer == layer
@@ -46,8 +53,11 @@ def test_all_results_come_back(analysis: Analysis, tmp_path: Path) -> None:
     masks, times = read_masks(folder / "masks.nii.gz")
     assert np.array_equal(masks.labels, analysis.masks.labels)
     assert times == pytest.approx(analysis.clip.times_s)
+    curves = pd.read_csv(folder / "curves.csv")
+    assert len(curves) == analysis.clip.n_frames
+    assert curves.shape[1] == 1 + len(analysis.curves)
     table = pd.read_csv(folder / "measurements.csv")
-    assert table["value"].to_numpy() == pytest.approx([row.value for row in analysis.measurements])
+    assert table["value"].to_numpy() == pytest.approx([row.value for row in analysis.measurements], nan_ok=True)
     values = json.loads((folder / "measurements.json").read_text())
     assert [row["name"] for row in values["measurements"]] == [row.name for row in analysis.measurements]
     assert set(values["curves"]) == set(analysis.curves)

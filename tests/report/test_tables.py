@@ -21,7 +21,7 @@ def test_rows_keep_every_field() -> None:
     rows = measurement_rows(analysis.measurements)
     assert len(rows) == len(analysis.measurements)
     for row, measurement in zip(rows, analysis.measurements, strict=True):
-        assert row["value"] == measurement.value
+        assert row["value"] == (None if math.isnan(measurement.value) else measurement.value)
         assert (row["name"], row["unit"], row["status"]) == (measurement.name, measurement.unit, measurement.status)
         assert row["frames"] == " ".join(map(str, measurement.frames))
         assert row["method"] == measurement.method

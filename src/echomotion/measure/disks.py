@@ -36,11 +36,11 @@ class Convention(StrEnum):
     CAMUS = "camus"
 
 
-_Choice = TypeVar("_Choice", Technique, Convention)
+_Choice = TypeVar("_Choice", bound=StrEnum)
 
 
 def chosen(kind: type[_Choice], value: str) -> _Choice:
-    """A technique or convention by its name, or :class:`DataError` that lists the names."""
+    """A member of an enumeration, such as a technique, by its name, or :class:`DataError` that lists the names."""
     try:
         return kind(value)
     except ValueError:

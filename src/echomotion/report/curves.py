@@ -93,7 +93,8 @@ def finish_axes(axes: Axes, analysis: Analysis, palette: Palette, label: str) ->
     axes.grid(axis="y", color=palette.rule, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.tick_params(colors=palette.muted, length=0, pad=5, labelsize=8.5)
-    axes.yaxis.get_offset_text().set(color=palette.muted, fontsize=8)
+    # Left of the axis, where no name of a phase can stand.
+    axes.yaxis.get_offset_text().set(color=palette.muted, fontsize=8, x=-0.01, ha="right")
     for side, spine in axes.spines.items():
         spine.set_visible(side == "bottom")
         spine.set_color(palette.muted)
@@ -120,9 +121,13 @@ def strain_svg(analysis: Analysis, *, legend: bool = True) -> str:
         Colours of text and lines are the CSS variables ``--ink``, ``--muted`` and ``--rule`` of the page around it,
         with greys that suit light and dark where there is none. No script, no outside resource.
     """
+    return svg_text(strain_figure(analysis, Palette(), legend=legend), "strain", "Longitudinal strain over time")
+
+
+def strain_figure(analysis: Analysis, palette: Palette, *, legend: bool = True) -> Figure:
+    """The strain curves as a figure."""
     figure = Figure(figsize=(5.2, 3.9 if legend else 3.0))
     axes = figure.subplots()
-    palette = Palette()
     draw_strain(axes, analysis, palette)
     axes.set_xlabel("Time (s)", color=palette.muted, fontsize=8.5)
     bottom = 0.33 if legend else 0.15
@@ -131,20 +136,24 @@ def strain_svg(analysis: Analysis, *, legend: bool = True) -> str:
         for text in key.get_texts():
             text.set(color=palette.ink, parse_math=False)
     figure.subplots_adjust(left=0.09, right=0.97, top=0.86 if not legend else 0.89, bottom=bottom)
-    return _svg(figure, "strain", "Longitudinal strain over time")
+    return figure
 
 
 def size_svg(analysis: Analysis) -> str:
     """Volume and cavity area over time as SVG text; see :func:`strain_svg`."""
+    return svg_text(size_figure(analysis, Palette()), "size", "Volume and area of the cavity over time")
+
+
+def size_figure(analysis: Analysis, palette: Palette) -> Figure:
+    """Volume and cavity area over time as a figure."""
     shown = [name for name in ("volume", "cavity_area") if has_values(analysis, name)] or ["cavity_area"]
     figure = Figure(figsize=(5.2, 3.0))
     every = figure.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0]
-    palette = Palette()
     for axes, name in zip(every, shown, strict=True):
         draw_size(axes, analysis, palette, name)
     every[-1].set_xlabel("Time (s)", color=palette.muted, fontsize=8.5)
     figure.subplots_adjust(left=0.09, right=0.97, top=0.86, bottom=0.15, hspace=0.75)
-    return _svg(figure, "size", "Volume and area of the cavity over time")
+    return figure
 
 
 def write_svg(path: str | Path, text: str) -> None:
@@ -153,7 +162,8 @@ def write_svg(path: str | Path, text: str) -> None:
         partial.write_text('<?xml version="1.0" encoding="utf-8"?>\n' + text, encoding="utf-8")
 
 
-def _svg(figure: Figure, name: str, title: str) -> str:
+def svg_text(figure: Figure, name: str, title: str) -> str:
+    """A figure as SVG text whose colours of text and lines follow the page; `name` keeps its ids apart."""
     buffer = io.StringIO()
     # Text stays text, and the ids depend on nothing but the content.
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name, "axes.unicode_minus": True}):

@@ -8,15 +8,17 @@ from pathlib import Path
 from string import Template
 
 import cv2
+import numpy as np
 
 from echomotion.analysis import LAYERS, Analysis
 from echomotion.core import Measurement, Status, View
 from echomotion.io.write import atomic_path
-from echomotion.report.curves import STRAIN, has_values, segment_curves, size_svg, strain_svg
+from echomotion.report.curves import STRAIN, Palette, has_values, segment_curves, size_svg, strain_svg, svg_text
 from echomotion.report.html import bullets, definitions, line_sample, status_badge, text, value_cell
 from echomotion.report.page_table import measurement_table, method_list, origin
 from echomotion.report.picture import draw_frame, fit, region_of_interest
 from echomotion.report.style import ATRIUM, ENDOCARDIUM, EPICARDIUM, segment_colours, segment_dashes
+from echomotion.report.thickness import thickness_figure, wall_thickness
 from echomotion.report.words import (
     PHASE_SOURCES,
     SHORT,
@@ -54,6 +56,7 @@ def report_page(analysis: Analysis) -> str:
         _cards(analysis),
         _key_frames(analysis),
         _curves(analysis),
+        _wall(analysis),
         _section("All measurements", measurement_table(analysis)),
         _section("How each number was made", method_list(analysis)),
         _section("What made them", origin(analysis)),
@@ -208,6 +211,33 @@ def _curves(analysis: Analysis) -> str:
     return (
         f'<section class="curves"><div><h2>Longitudinal strain, {plain_name(LAYERS[0])}</h2>{strain}</div>'
         f"<div><h2>Volume and area of the cavity</h2>{size}{note}</div></section>"
+    )
+
+
+def _wall(analysis: Analysis) -> str:
+    """The strip of wall thickness beside how well each segment was tracked."""
+    thickness = wall_thickness(analysis)
+    if thickness is None or not np.isfinite(thickness).any():
+        return ""
+    strip = svg_text(thickness_figure(analysis, thickness, Palette()), "thickness", "Thickness of the wall over time")
+    line = analysis.tracks[LAYERS[0]]
+    rows = {row.segment: row for row in headline_rows(analysis.measurements) if row.name == STRAIN}
+    owner = np.asarray(line.wall.segment if line.wall else ())
+    body = ""
+    for name in line.wall.segment_names() if line.wall else ():
+        part = owner == name
+        sure, seen = float(line.confidence[part].mean()), 100 * float(line.visible[part].mean())
+        badge = status_badge(rows[name].status) if name in rows else ""
+        body += (
+            f'<tr><th scope="row">{text(plain_name(name).capitalize())}</th><td class="num">{sure:.2f}</td>'
+            f'<td class="num">{seen:.0f} %</td><td>{badge}</td></tr>'
+        )
+    head = '<tr><th scope="col">Segment</th><th scope="col">Confidence</th><th scope="col">Visible</th><th></th></tr>'
+    table = f'<table class="segments"><thead>{head}</thead><tbody>{body}</tbody></table>'
+    note = "Mean over all points and frames. What is doubtful about a segment stands with its numbers below."
+    return (
+        f'<section class="curves"><div><h2>Thickness of the wall</h2>{strip}</div>'
+        f'<div><h2>Quality of tracking, {plain_name(LAYERS[0])}</h2>{table}<p class="note">{note}</p></div></section>'
     )
 
 

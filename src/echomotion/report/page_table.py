@@ -48,11 +48,37 @@ def method_list(analysis: Analysis) -> str:
         f'<li id="m{k}"><b>M{k}</b><span>{text(_sentence(method))}</span></li>' for method, k in methods.items()
     )
     listed = f'<ul class="methods">{items}</ul>' if items else ""
-    strain = (
-        "Strain is Lagrangian, in percent of the end-diastolic length, negative for shortening. Volumes are monoplane: "
-        "they take the ventricle as round about its long axis."
-    )
-    return f'<p>{text(sentence)}</p>{listed}<p class="note">{strain}</p>'
+    return f"<p>{text(_paragraph(analysis))}</p><p>{text(sentence)}</p>{listed}"
+
+
+def _paragraph(analysis: Analysis) -> str:
+    """What was done, in sentences that can stand in a paper."""
+    clip, facts = analysis.clip, analysis.provenance
+    options: Mapping[str, Any] = facts.get("options", {})
+    how: Mapping[str, Any] = options.get("measure", {})
+    strain: Mapping[str, Any] = how.get("strain", {})
+    rate = f" at {1 / clip.frame_interval_s:.0f} frames a second" if clip.n_frames > 1 else ""
+    parts = [
+        f"A recording of {clip.n_frames} frames{rate} (view {clip.view}) was analysed with "
+        f"echomotion {facts.get('echomotion', '')}.".replace(" .", ".")
+    ]
+    if analysis.tracks:
+        lines = ", ".join(plain_name(layer) for layer in analysis.tracks)
+        parts.append(
+            f"The heart was segmented by {options.get('segmenter', 'given masks')}, and points along the lines of the "
+            f"wall ({lines}) were tracked by {options.get('tracker', 'a tracker')}."
+        )
+    if strain:
+        drift = "with" if strain.get("drift_compensation") else "without"
+        closure = strain.get("avc_after_ed_s")
+        end = "the end-systole of the heart phases" if closure is None else f"{closure:g} s after end-diastole"
+        parts.append(
+            f"Strain is {strain.get('kind')}, in percent of the end-diastolic length, negative for shortening, {drift} "
+            f"compensation of linear drift, its lengths smoothed by {strain.get('smoothing_s'):g} s; aortic valve "
+            f"closure was taken at {end}. Segments follow the {how.get('segment_model')}-segment model."
+        )
+    parts.append("Volumes of a single view take the ventricle as round about its long axis.")
+    return " ".join(parts)
 
 
 def origin(analysis: Analysis) -> str:

@@ -18,6 +18,7 @@ from echomotion.io.write import write_json, write_masks, write_table, write_trac
 from echomotion.report.dicom_header import Header, read_header
 from echomotion.report.dicom_seg import write_seg
 from echomotion.report.dicom_sr import write_sr
+from echomotion.report.figures import FIGURES, write_figures
 from echomotion.report.overlay import write_overlay
 from echomotion.report.page import write_page
 from echomotion.report.tables import measurement_table
@@ -34,6 +35,7 @@ RESULTS = (
     *_TRACKS.values(),
     "measurements.dcm",
     "masks.dcm",
+    *FIGURES,
 )
 
 
@@ -100,6 +102,7 @@ def _write_all(analysis: Analysis, folder: Path, header: Header | None) -> None:
     clip = analysis.clip
     write_overlay(folder / "overlay.mp4", analysis)
     write_page(folder / "report.html", analysis)
+    write_figures(folder, analysis)
     write_table(folder / "measurements.csv", measurement_table(analysis.measurements))
     write_json(folder / "measurements.json", _values(analysis))
     write_masks(folder / "masks.nii.gz", analysis.masks, clip.spacing_mm, clip.times_s)

@@ -12,7 +12,16 @@ from rich.table import Table
 
 from echomotion.analysis import Analysis
 from echomotion.core import Measurement, Status, View
-from echomotion.report.words import PHASE_SOURCES, SHORT, STATUSES, headline_rows, in_words, plain_name
+from echomotion.report.words import (
+    PHASE_SOURCES,
+    SHORT,
+    STATUSES,
+    decimals_of,
+    headline_rows,
+    in_words,
+    plain_name,
+    unit_sign,
+)
 
 _COLUMNS = (
     "name",
@@ -36,6 +45,18 @@ _SHOWN = (
     "heart_rate",
     "global_longitudinal_strain",
     "longitudinal_strain",
+    "global_circumferential_strain",
+    "global_radial_strain",
+    "mechanical_dispersion",
+    "wall_motion_score_index",
+    "mitral_annular_plane_systolic_excursion",
+    "left_atrial_volume",
+    "left_atrial_volume_index",
+    "septal_thickness_diastole",
+    "lv_internal_diameter_diastole",
+    "posterior_wall_thickness_diastole",
+    "lv_mass",
+    "lv_mass_index",
 )
 _STYLES = {Status.OK: "green", Status.LOW_CONFIDENCE: "yellow", Status.NOT_MEASURABLE: "dim"}
 
@@ -125,11 +146,11 @@ def _add_phases(table: Table, analysis: Analysis) -> None:
 def _add_measurement(table: Table, row: Measurement, notes: dict[str, int]) -> None:
     name = in_words(row.name) + (f" ({SHORT[row.name]})" if row.name in SHORT else "")
     if row.segment:
-        name = f"  strain {plain_name(row.segment)}"
+        name = f"  {'strain' if row.name.endswith('strain') else in_words(row.name)} {plain_name(row.segment)}"
     # Plain signs only: not every terminal knows a true minus.
-    value = f"{row.value:.1f}" if math.isfinite(row.value) else "-"
+    value = f"{row.value:.{max(1, decimals_of(row.unit))}f}" if math.isfinite(row.value) else "-"
     mark = f" ({notes.setdefault(row.reason, len(notes) + 1)})" if row.reason else ""
-    table.add_row(escape(name), value, row.unit, _status(row.status) + mark)
+    table.add_row(escape(name), value, unit_sign(row.unit) and row.unit, _status(row.status) + mark)
 
 
 def _status(status: Status) -> str:

@@ -12,30 +12,56 @@ from echomotion.measure.beats import headline
 NAMES = {
     "end_diastolic_volume": "End-diastolic volume",
     "end_systolic_volume": "End-systolic volume",
-    "stroke_volume": "Stroke volume",
-    "ejection_fraction": "Ejection fraction",
-    "heart_rate": "Heart rate",
-    "global_longitudinal_strain": "Global longitudinal strain",
-    "peak_longitudinal_strain": "Peak longitudinal strain",
-    "longitudinal_strain": "Longitudinal strain",
+    "long_axis_length_diastole": "Long-axis length at end-diastole",
+    "long_axis_length_systole": "Long-axis length at end-systole",
+    "long_axis_difference": "Difference of the long axes",
+    "sphericity_index_diastole": "Sphericity index at end-diastole",
+    "sphericity_index_systole": "Sphericity index at end-systole",
+    "mean_segmental_longitudinal_strain": "Mean of the segments' longitudinal strain",
+    "mean_segmental_circumferential_strain": "Mean of the segments' circumferential strain",
+    "mean_segmental_radial_strain": "Mean of the segments' radial strain",
+    "peak_systolic_longitudinal_strain": "Peak systolic longitudinal strain",
+    "positive_peak_systolic_longitudinal_strain": "Positive peak systolic longitudinal strain",
+    "post_systolic_index": "Post-systolic index",
+    "time_to_peak_longitudinal_strain": "Time to peak longitudinal strain",
+    "systolic_longitudinal_strain_rate": "Systolic strain rate",
+    "early_diastolic_longitudinal_strain_rate": "Early diastolic strain rate",
+    "late_diastolic_longitudinal_strain_rate": "Late diastolic strain rate",
+    "mitral_annular_plane_systolic_excursion": "Mitral annular plane systolic excursion",
+    "wall_motion_score": "Wall-motion score",
+    "wall_motion_score_index": "Wall-motion score index",
+    "lv_mass": "Left-ventricular mass",
+    "lv_mass_index": "Left-ventricular mass index",
+    "lv_geometry": "Left-ventricular geometry",
 }
 SHORT = {
     "end_diastolic_volume": "EDV",
     "end_systolic_volume": "ESV",
     "ejection_fraction": "EF",
     "global_longitudinal_strain": "GLS",
+    "global_circumferential_strain": "GCS",
+    "global_radial_strain": "GRS",
+    "post_systolic_index": "PSI",
+    "mechanical_dispersion": "MD",
+    "systolic_longitudinal_strain_rate": "s'",
+    "early_diastolic_longitudinal_strain_rate": "e'",
+    "late_diastolic_longitudinal_strain_rate": "a'",
+    "mitral_annular_plane_systolic_excursion": "MAPSE",
+    "wall_motion_score_index": "WMSI",
+    "left_atrial_volume": "LAV",
+    "left_atrial_volume_index": "LAVI",
 }
 STATUSES = {Status.OK: "ok", Status.LOW_CONFIDENCE: "low confidence", Status.NOT_MEASURABLE: "not measurable"}
 PHASE_SOURCES = {
     "r_wave": "the R waves",
     "area": "the cavity area",
     "wall_motion": "the motion of the wall",
-    "area_and_wall_motion": "cavity area and motion of the wall",
+    "area_and_wall_motion": "the cavity area and the motion of the wall",
     "user": "the user",
 }
 
-_UNITS = {"cm2": "cm²", "px2": "px²", "px3": "px³"}
-_DECIMALS = {"bpm": 0, "px2": 0, "px3": 0, "s": 3}
+_UNITS = {"cm2": "cm²", "px2": "px²", "px3": "px³", "mL/m2": "mL/m²", "g/m2": "g/m²", "1": ""}
+_DECIMALS = {"bpm": 0, "px2": 0, "px3": 0, "s": 3, "1/s": 2, "1": 2}
 
 
 def in_words(name: str) -> str:
@@ -53,18 +79,31 @@ def unit_sign(unit: str) -> str:
     return _UNITS.get(unit, unit)
 
 
+def decimals_of(unit: str) -> int:
+    """How many decimals a value of a unit is shown with."""
+    return _DECIMALS.get(unit, 1)
+
+
 def number(value: float, unit: str, *, decimals: int | None = None) -> str:
-    """A value with the decimals its unit deserves, a true minus sign and spaced thousands; a dash where unknown."""
+    """A value with its unit's decimals, a true minus sign and spaced thousands; a dash where unknown."""
     if not math.isfinite(value):
         return "–"
-    text = f"{value:,.{_DECIMALS.get(unit, 1) if decimals is None else decimals}f}".replace(",", "\u202f")
+    text = f"{value:,.{decimals_of(unit) if decimals is None else decimals}f}".replace(",", "\u202f")
     # A value that rounds to nothing has no sign.
     return text.lstrip("-") if not any(digit in text for digit in "123456789") else text.replace("-", "−")
 
 
 def headline_rows(measurements: Sequence[Measurement]) -> list[Measurement]:
-    """One row a measurement (mean over beats where there are several), of the layer that strain is reported from."""
-    return [row for row in headline(measurements) if row.layer in (None, LAYERS[0])]
+    """One row a measurement: the mean over beats where there are several, of the layer that strain is reported from.
+
+    What that layer does not have comes from the first one that does.
+    """
+    rows = headline(measurements)
+    layers: dict[str, str | None] = {}
+    for row in rows:
+        if row.name not in layers or row.layer == LAYERS[0]:
+            layers[row.name] = row.layer
+    return [row for row in rows if row.layer in (None, layers[row.name])]
 
 
 def find(rows: Sequence[Measurement], name: str) -> Measurement | None:
