@@ -176,7 +176,7 @@ def test_thirty_steps_of_training_find_a_translation(make):
         optimiser.step()
     with torch.no_grad():
         after = (network(frames, frame, xy).xy - truth).norm(dim=-1).mean().item()
-    assert before > 5
+    assert before > 4
     assert after < 0.7 * before
 
 
