@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import typer
 
-from echomotion import analysis, cli_agreement, cli_evaluation, cli_study
+from echomotion import analysis, cli_agreement, cli_evaluation, cli_segmenters, cli_study
 from echomotion.core import Clip, DataError, Layer, View
 from echomotion.core.subject import Subject
 from echomotion.core.views import SegmentModel
@@ -51,11 +51,12 @@ app.command("agreement")(cli_agreement.agreement)
 evaluate_app.command("impartiality")(cli_evaluation.impartiality)
 evaluate_app.command("test-retest")(cli_evaluation.retest)
 evaluate_app.command("held-out")(cli_evaluation.held_out)
-evaluate_app.command("stability")(cli_evaluation.stability)
+evaluate_app.command("stability")(cli_segmenters.stability)
 benchmark_app = typer.Typer(no_args_is_help=True, help="Compare all models on the same data, with time and memory.")
 app.add_typer(benchmark_app, name="benchmark")
 benchmark_app.command("tracking")(cli_evaluation.benchmark_tracking)
-benchmark_app.command("ablation")(cli_evaluation.ablation)
+benchmark_app.command("segmentation")(cli_segmenters.benchmark_segmentation)
+benchmark_app.command("ablation")(cli_segmenters.ablation)
 
 CLIP_HELP = "DICOM, AVI, MP4, MOV, GIF, TIFF, NIfTI, MHD, NPY or NPZ file, or a folder of PNG or JPEG images."
 ClipName = Annotated[str, typer.Argument(metavar="CLIP", help=CLIP_HELP)]

@@ -1,4 +1,4 @@
-"""The commands that judge models: trackers, steadiness of masks, and what the parts of PointSeg add."""
+"""The commands that judge trackers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 
 from echomotion.core import EchoMotionError
 from echomotion.io.write import write_json
-from echomotion.models.registry import create_segmenter, create_tracker
+from echomotion.models.registry import create_tracker
 from echomotion.models.run import DEFAULT_TRACKER
 from echomotion.terminal import (
     facts_table,
@@ -152,82 +152,6 @@ def benchmark_tracking(
             raise EchoMotionError("; ".join(f"{name} failed: {why}" for name, why in report.failed.items()))
 
     for_each(["benchmark tracking" if data is None else str(data)], work, as_json=as_json)
-
-
-def stability(
-    clip: Annotated[str, typer.Argument(metavar="CLIP", help="A cine; see `echomotion segment`.")],
-    model: Annotated[list[str], typer.Option(help="Segmenters, one option each.")],
-    tracker: OneTracker = DEFAULT_TRACKER,
-    name: Annotated[str, typer.Option("--class", help="Class of the masks.")] = "lv_cavity",
-    output: JsonFile = None,
-    as_json: Json = False,
-) -> None:
-    """How steady masks are over time; all models are held against the same tracks of a grid of points."""
-
-    def work(path: str) -> None:
-        from echomotion.evaluation.stability import stability as judge
-        from echomotion.io import read_clip
-        from echomotion.models.queries import grid_queries
-
-        cine = read_clip(path)
-        queries = grid_queries(cine, spacing_px=max(cine.shape) / 16, frame=cine.n_frames // 2)
-        tracks = create_tracker(tracker).track(cine, queries)
-        rows = []
-        for one in model:
-            with progress_bar(one, quiet=as_json) as stage:
-                masks = create_segmenter(one).segment(cine, progress=step(stage, "segment"))
-            rows.append({"model": one, **judge(cine, masks, name, tracks).as_dict()})
-        result = {"clip": Path(path).name, "tracker": tracker, "frames": cine.n_frames, "models": rows}
-        finish_evaluation(result, rows, output, as_json)
-
-    for_each([clip], work, as_json=as_json)
-
-
-def ablation(
-    data: Annotated[Path, typer.Option(help="CAMUS folder.")],
-    folder: Annotated[Path, typer.Option("-o", "--output", help="Receives one run for each variant, and a table.")],
-    recipe: Annotated[str, typer.Option(help="A recipe of PointSeg.")] = "pointseg_small",
-    max_minutes: Annotated[float | None, typer.Option(help="Of each variant; a reduced budget is stated.")] = None,
-    split: Annotated[str, typer.Option(help="Patients who judge.")] = "validation",
-    as_json: Json = False,
-) -> None:
-    """Train PointSeg with parts switched off and compare Dice and HD95 of the myocardium with the whole."""
-
-    def work(name: str) -> None:
-        needs_extra("train", "monai", "lightning_fabric")
-        from echomotion.datasets.camus import read_camus
-        from echomotion.evaluation.comparison import paired_difference
-        from echomotion.evaluation.segmentation import evaluate_segmentation
-        from echomotion.training.ablation import train_variants
-        from echomotion.training.recipe import read_recipe
-
-        with progress_bar("ablation", quiet=as_json) as stage:
-            runs = train_variants(name, data, folder, max_minutes=max_minutes, progress=stage)
-            frames, found = list(read_camus(data, split)), {}
-            for variant, weights in runs.items():
-                segmenter = create_segmenter(read_recipe(name).model, weights=str(weights))
-                cases = evaluate_segmentation(segmenter, frames, progress=step(stage, variant)).cases
-                found[variant] = cases[cases["class"] == "lv_myocardium"].groupby("patient")[["dice", "hd95_mm"]].mean()
-        rows: list[dict[str, Any]] = []
-        for variant, cases in found.items():
-            paired = paired_difference(cases["dice"], found["whole"]["dice"])
-            means = {key: float(cases[key].mean()) for key in ("dice", "hd95_mm")}
-            rows.append({"variant": variant, **means, "difference": paired.difference, "p (t)": paired.p_t})
-        budget = "that of the recipe" if max_minutes is None else f"{max_minutes:g} minutes a variant"
-        result = {"recipe": name, "split": split, "budget": budget, "variants": _finite(rows)}
-        write_json(folder / "ablation.json", result)
-        if as_json:
-            json_line(result)
-            return
-        out.print(rows_table(rows))
-        out.print(plain_text(f"Budget: {budget}. Patients: {split}."), soft_wrap=True)
-
-    for_each([recipe], work, as_json=as_json)
-
-
-def _finite(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows for JSON; NaN becomes None."""
-    return [{k: None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()} for row in rows]
 
 
 # Two tables, each narrow enough for a plain terminal.

@@ -1,4 +1,4 @@
-"""Trackers for a comparison, in which one model may stand several times with different weights."""
+"""Models for a comparison, in which one may stand several times with different weights."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 
 from numpy.typing import ArrayLike
 
-from echomotion.core import Clip, DataError, Tracks
-from echomotion.models.base import Progress, Tracker
-from echomotion.models.registry import create_tracker
+from echomotion.core import Clip, DataError, Masks, Tracks
+from echomotion.models.base import Progress, Segmenter, Tracker
+from echomotion.models.registry import create_segmenter, create_tracker
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,32 @@ def named_tracker(entry: str) -> Tracker:
     ModelError
         As :func:`~echomotion.models.registry.create_tracker`.
     """
-    name, given, weights = entry.partition("=")
-    if given and not (name and weights):
-        raise DataError(f"{entry!r} names no tracker; give NAME or NAME=WEIGHTS")
+    name, weights = _parts(entry, "tracker")
     tracker = create_tracker(name, weights=weights or None)
     return NamedTracker(f"{name} ({Path(weights).name})", tracker) if weights else tracker
+
+
+@dataclass
+class NamedSegmenter:
+    """A segmenter under another name."""
+
+    name: str
+    segmenter: Segmenter
+
+    def segment(self, clip: Clip, *, progress: Progress | None = None) -> Masks:
+        """See :class:`~echomotion.models.base.Segmenter`."""
+        return self.segmenter.segment(clip, progress=progress)
+
+
+def named_segmenter(entry: str) -> Segmenter:
+    """A segmenter by ``NAME`` or ``NAME=WEIGHTS``; see :func:`named_tracker`."""
+    name, weights = _parts(entry, "segmenter")
+    segmenter = create_segmenter(name, weights=weights or None)
+    return NamedSegmenter(f"{name} ({Path(weights).name})", segmenter) if weights else segmenter
+
+
+def _parts(entry: str, kind: str) -> tuple[str, str]:
+    name, given, weights = entry.partition("=")
+    if given and not (name and weights):
+        raise DataError(f"{entry!r} names no {kind}; give NAME or NAME=WEIGHTS")
+    return name, weights

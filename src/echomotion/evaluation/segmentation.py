@@ -113,10 +113,15 @@ def agreement(
     if not found.any() or not true.any():
         rows, columns = true.shape
         return 0.0, math.hypot(rows * spacing_mm[0], columns * spacing_mm[1])
-    dice = 2 * np.count_nonzero(found & true) / (np.count_nonzero(found) + np.count_nonzero(true))
     pair = [torch.from_numpy(mask)[None, None] for mask in (found, true)]
     hd95 = compute_hausdorff_distance(*pair, include_background=True, percentile=95, spacing=list(spacing_mm))
-    return float(dice), float(hd95)
+    return dice(found, true), float(hd95)
+
+
+def dice(found: NDArray[np.bool_], true: NDArray[np.bool_]) -> float:
+    """Dice of two masks; NaN where both are empty."""
+    total = np.count_nonzero(found) + np.count_nonzero(true)
+    return 2 * np.count_nonzero(found & true) / total if total else math.nan
 
 
 def _plain(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -9,6 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+# Share of frames that are shown smaller, as in a deeper or wider fan.
+DEEPER = 0.35
+
 Image = NDArray[np.float32]
 Labels = NDArray[np.uint8]
 
@@ -21,14 +24,16 @@ def random_placement(
     return place_image(image, matrix, size), place_labels(labels, matrix, size)
 
 
-def placement_matrix(shape: tuple[int, int], size: int, rng: np.random.Generator) -> NDArray[np.float64]:
+def placement_matrix(
+    shape: tuple[int, int], size: int, rng: np.random.Generator, *, deeper: float = DEEPER
+) -> NDArray[np.float64]:
     """Matrix (2, 3) from px of a frame of that shape to those of a ``size`` x ``size`` grid.
 
-    Most frames keep about their scale; the others shrink, as in a deeper or wider fan.
+    Most frames keep about their scale; a share `deeper` shrinks, as in a deeper or wider fan.
     """
     rows, columns = shape
     fit = size / max(rows, columns)
-    low, high = (0.85, 1.2) if rng.random() < 0.65 else (0.5, 0.85)
+    low, high = (0.5, 0.85) if rng.random() < deeper else (0.85, 1.2)
     zoom = fit * np.exp(rng.uniform(np.log(low), np.log(high)))
     stretch = np.exp(rng.uniform(-0.12, 0.12))
     angle = np.deg2rad(rng.normal(0, 10))

@@ -61,12 +61,13 @@ class PointSegTraining:
     grid, early_grid : int
         Side of the square grid in px that the model runs on, and during the first `early_share` of the run.
     early_share : float
-    late_share : float
-        Part of the run, at its end, in which more clips keep their own grey levels.
+    plain, late_plain, late_share : float
+        Share of the clips that keep their own grey levels and about their own scale; the same at the end of the run;
+        and how long that end is, in parts of the run.
     frames : int
         Of a step, of all clips together.
     length : int
-        Of a clip of a beat.
+        Frames of a clip of a beat; a third to a half of the clips have all `frames`.
     points : int
         Of a clip.
     stills, joined, simulated, videos : float
@@ -102,7 +103,9 @@ class PointSegTraining:
     grid: int = 256
     early_grid: int = 192
     early_share: float = 0.5
-    late_share: float = 0.2
+    plain: float = 0.25
+    late_plain: float = 0.6
+    late_share: float = 0.3
     frames: int = 8
     length: int = 4
     points: int = 96
@@ -139,7 +142,8 @@ class PointSegTask:
         if config.token_dim and (training.stills or training.joined):
             raise DataError("single frames and joined beats have no tracker tokens; set stills and joined to 0")
         self.training = training
-        network = PointSegNetwork(config)
+        # The stubs of torch do not know the word.
+        network = PointSegNetwork(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network: nn.Module = network
         self.folder = Path(training.cache) if training.cache else Path(folder) / "cache"
         self.tokens = config.token_dim > 0
@@ -172,14 +176,16 @@ class PointSegTask:
         own = self.training
         self.share = share
         size = own.early_grid if share < own.early_share else own.grid
-        plain = 0.5 if share > 1 - own.late_share else 0.25
+        plain = own.late_plain if share > 1 - own.late_share else own.plain
         kind = str(rng.choice(list(self.shares), p=list(self.shares.values())))
         if kind == "stills":
             chosen = rng.choice(len(self.stills), own.frames, replace=own.frames > len(self.stills))
             pairs = [self.stills[i] for i in chosen]
             draws = [draw_still(image, labels, size, own.points, rng, plain) for image, labels in pairs]
         else:
-            length = 2 if kind == "joined" and rng.random() < 0.25 else own.length
+            # Pairs, as ED and ES alone are; and long clips, since attention over time has to know both.
+            lengths = (2, own.length, own.frames) if kind == "joined" else (own.length, own.frames)
+            length = int(rng.choice(lengths))
             numbers = rng.integers(len(self._items(kind)), size=max(1, own.frames // length))
             if kind == "joined":
                 draws = [draw_joined(self.beats[i], length, size, own.points, rng, plain) for i in numbers]

@@ -19,7 +19,7 @@ from echomotion.core import DatasetError
 from echomotion.io.write import atomic_path
 from echomotion.models.segmenters.point_cues import Cues
 from echomotion.simulate.joined import JoinedBeat
-from echomotion.training.augment import place_image, place_labels, placement_matrix, random_fan, random_grey
+from echomotion.training.augment import DEEPER, place_image, place_labels, placement_matrix, random_fan, random_grey
 
 # A point counts for smoothness from this confidence on.
 _SURE = 0.5
@@ -178,11 +178,13 @@ def placed(
         Points that are kept, those on the grid first; drawn more than once where there are too few.
     rng : numpy.random.Generator
     plain : float
-        Share of the clips that keep their own grey levels.
+        Share of the clips that keep their own grey levels, and about their own scale.
     """
-    matrix = placement_matrix((frames.shape[1], frames.shape[2]), size, rng)
+    own = rng.random() < plain
+    shape = (frames.shape[1], frames.shape[2])
+    matrix = placement_matrix(shape, size, rng, deeper=0.0 if own else DEEPER)
     pictures = [place_image(frame, matrix, size) for frame in frames]
-    if rng.random() >= plain:
+    if not own:
         seed = int(rng.integers(2**40))
         flicker = rng.random() < _FLICKER
         fan = [random_fan(picture, np.random.default_rng(seed)) for picture in pictures]

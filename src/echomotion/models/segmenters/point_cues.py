@@ -48,6 +48,12 @@ class Cues:
         return Cues(self.xy[:, first:last], self.visible[:, first:last], self.confidence[:, first:last], tokens)
 
 
+def mirrored(cues: Cues, width: int) -> Cues:
+    """Cues of the mirror image of frames of that width; a tracker's tokens stay, as features of tissue."""
+    xy = np.stack([width - 1 - cues.xy[..., 0], cues.xy[..., 1]], axis=-1)
+    return Cues(xy, cues.visible, cues.confidence, cues.tokens)
+
+
 def point_paths(cues: Sequence[Cues], device: torch.device | str = "cpu") -> PointPaths:
     """Cues of B clips with as many points and frames each, as the network takes them."""
 

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from echomotion.core import APICAL_CLASSES, Clip, Masks, ModelError
 from echomotion.models.base import Progress, Segmenter, Tracker
 from echomotion.models.registry import create_tracker, register
+from echomotion.models.segmenters.along_tracks import averaged_along_tracks
 from echomotion.models.segmenters.frame_wise import labels_from_probability, without_islands
-from echomotion.models.segmenters.point_cues import Cues, cue_queries, point_paths, track_cues
+from echomotion.models.segmenters.point_cues import Cues, cue_queries, mirrored, point_paths, track_cues
 from echomotion.models.segmenters.pointseg_network import Patches, PointSegConfig, PointSegNetwork
 from echomotion.models.trackers.windows import spans
 from echomotion.models.weights import Weights
@@ -42,6 +43,11 @@ class PointSegOptions:
         Frames that are fused together.
     overlap : int
         Frames that two windows share; there one fades into the other.
+    mirror : bool
+        Whether the mean of a clip and its mirror image is taken, at twice the time.
+    steady_s : float
+        Standard deviation of the weights with which neighbouring frames are averaged along the trajectories
+        (:mod:`.along_tracks`); 0 for none.
     """
 
     points: Any = None
@@ -50,8 +56,12 @@ class PointSegOptions:
     spacing_px: float | None = None
     window: int = 48
     overlap: int = 12
+    mirror: bool = True
+    steady_s: float = 0.05
 
     def __post_init__(self) -> None:
+        if self.steady_s < 0:
+            raise ModelError(f"steady_s is {self.steady_s:g}; it is 0 or more seconds")
         if not 0 <= self.overlap < self.window:
             raise ModelError(f"overlap is {self.overlap}; it lies from 0 to under the window, {self.window} frames")
 
@@ -98,6 +108,19 @@ class PointGuidedSegmenter:
         wanted = self.network.config.token_dim > 0
         tracks, cues = track_cues(self.tracker, clip, queries, geometry, tokens=wanted)
         probability = self._probability(frames, cues, progress)
+        if self.options.mirror:
+            turned = self._probability(
+                np.ascontiguousarray(frames[..., ::-1]), mirrored(cues, self.grid_shape[1]), None
+            )
+            probability = np.float32(0.5) * (probability + turned[..., ::-1])
+        if self.options.steady_s > 0 and clip.n_frames > 1:
+            probability = averaged_along_tracks(
+                probability,
+                cues,
+                clip.frame_interval_s,
+                width_s=self.options.steady_s,
+                spacing_px=self.spacing_px,
+            )
         labels = np.stack([without_islands(labels_from_probability(p, geometry)) for p in probability])
         return Masks(labels, self.classes, probability.astype(np.float16), geometry, self.name, tracks)
 

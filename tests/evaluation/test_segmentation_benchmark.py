@@ -1,0 +1,67 @@
+"""Segmenters side by side: a better one wins, and what cannot be compared is refused."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import cv2
+import numpy as np
+import pytest
+
+from echomotion.core import APICAL_CLASSES, Clip, DataError, Geometry, Masks
+from echomotion.datasets.camus import read_camus
+from echomotion.evaluation import segmentation_benchmark
+from echomotion.evaluation.segmentation_benchmark import benchmark_segmentation
+
+
+class Knowing:
+    """Gives the expert's mask of the frame that it is shown, shifted by some pixels; degraded frames stay known."""
+
+    def __init__(self, name: str, frames: list, shift: int) -> None:
+        self.name, self.frames, self.shift = name, frames, shift
+
+    def segment(self, clip: Clip, *, progress=None) -> Masks:
+        known = min(self.frames, key=lambda frame: self._apart(frame.clip, clip))
+        labels = np.roll(known.labels, self.shift, axis=1)
+        probability = np.stack([labels == k for k in range(4)]).astype(np.float16)[None]
+        return Masks(labels[None], APICAL_CLASSES, probability, Geometry.identity(labels.shape), self.name)
+
+    @staticmethod
+    def _apart(first: Clip, second: Clip) -> float:
+        if first.shape != second.shape:
+            return float("inf")
+        small = [cv2.resize(clip.frames[0].astype(np.float32), (24, 24)).ravel() for clip in (first, second)]
+        return 1 - float(np.corrcoef(*small)[0, 1])
+
+
+@pytest.fixture
+def frames(echo_data, monkeypatch) -> list:
+    some = list(islice(read_camus(echo_data, "validation"), 8))
+    monkeypatch.setattr(segmentation_benchmark, "read_camus", lambda data, split: iter(some))
+    return some
+
+
+def test_the_better_one_wins_in_every_part(echo_data, frames):
+    models = [Knowing("rough", frames, 12), Knowing("exact", frames, 0)]
+    found = benchmark_segmentation(
+        models, echo_data, parts=("stills", "ejection_fraction", "degraded"), degraded_patients=2
+    )
+    compared = {(row["class"], row["metric"], row["group"]): row for row in found["stills"]["compared"]}
+    for group in ("all", "lower third of quality"):
+        assert compared["lv_cavity", "dice", group]["difference"] > 0.05
+        assert compared["lv_myocardium", "hd95_mm", group]["difference"] < -1
+    rows = {row["group"] for row in found["stills"]["models"]["exact"]}
+    assert {"all", "ED", "ES", "lower third of quality"} <= rows
+    assert [row["model"] for row in found["ejection_fraction"]] == ["expert masks", "rough", "exact"]
+    assert found["ejection_fraction"][0]["correlation"] == found["ejection_fraction"][2]["correlation"]
+    exact = [row for row in found["degraded"] if row["model"] == "exact"]
+    assert len(exact) == 17
+    assert exact[0]["lv_cavity"] == 1
+
+
+def test_unknown_parts_and_equal_names_are_refused(echo_data, frames):
+    models = [Knowing("one", frames, 0), Knowing("one", frames, 1)]
+    with pytest.raises(DataError, match="one name"):
+        benchmark_segmentation(models, echo_data)
+    with pytest.raises(DataError, match="no part colour"):
+        benchmark_segmentation(models[:1], echo_data, parts=["colour"])
