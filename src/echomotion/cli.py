@@ -34,6 +34,7 @@ from echomotion.terminal import (
     plain_text,
     progress_bar,
     rows_table,
+    share_of,
     step,
     tell,
 )
@@ -326,6 +327,9 @@ def train(
     data: Annotated[Path, typer.Option(help="Folder of the dataset.")],
     output: Output,
     max_minutes: Annotated[float | None, typer.Option(help="Stop in time; the run can be resumed.")] = None,
+    labels: Annotated[
+        str | None, typer.Option(help="Share of the masks that are shown, 10% or 0.1; the others are hidden.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Train a model by a recipe, or go on with a stopped run; write weights, model.json and the curve."""
@@ -335,7 +339,14 @@ def train(
         from echomotion.training.recipe import run_recipe
 
         with progress_bar(f"train {Path(name).stem}", quiet=as_json) as stage:
-            figures = run_recipe(name, data, output, max_minutes=max_minutes, progress=step(stage, "step"))
+            figures = run_recipe(
+                name,
+                data,
+                output,
+                max_minutes=max_minutes,
+                labels=None if labels is None else share_of(labels),
+                progress=step(stage, "step"),
+            )
         tell({"input": name, "status": "done", "output": str(output), **figures}, as_json=as_json)
 
     for_each([recipe], work, as_json=as_json)

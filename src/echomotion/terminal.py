@@ -81,6 +81,23 @@ def rows_table(rows: list[dict[str, Any]]) -> Table:
     return table
 
 
+def share_of(text: str) -> float:
+    """A share from ``10%`` or ``0.1``.
+
+    Raises
+    ------
+    EchoMotionError
+        When it is neither.
+    """
+    try:
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        value = -1.0
+    if not 0 < value <= 1:
+        raise EchoMotionError(f"{text!r} is no share; give 10% or 0.1, up to 100% or 1")
+    return value
+
+
 def needs_extra(extra: str, *modules: str) -> None:
     """Raise :class:`EchoMotionError` that names the extra when one of its modules is not installed."""
     if any(importlib.util.find_spec(module) is None for module in modules):

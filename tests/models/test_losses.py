@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import pytest
 import torch
+from torch.nn import functional
 
 from echomotion.models.losses import (
+    boundary_constraint,
     class_shares,
     dice_loss,
+    exclusive_mask_loss,
     mask_loss,
     masks_at_points,
     pointseg_loss,
+    pseudo_label_loss,
     temporal_smoothing,
 )
 
@@ -67,3 +72,31 @@ def test_frames_without_a_mask_give_the_temporal_loss_alone():
     smooth = pointseg_loss([logits], labels, torch.zeros_like(labelled), xy, counted, weights=[2.0], temporal=3.0)
     expected = 2 * 3 * temporal_smoothing(masks_at_points(logits, xy, 1.0), counted)
     assert smooth.item() == pytest.approx(expected.item())
+
+
+# ----------------------------------------------------------------- semi-supervised
+def test_exclusive_classes_that_are_right_cost_nothing():
+    labels = torch.tensor([[[0, 1], [2, 2]]])
+    right = 40 * functional.one_hot(labels, 3).permute(0, 3, 1, 2).float()
+    assert float(exclusive_mask_loss(right, labels)) == pytest.approx(0, abs=1e-4)
+    assert float(exclusive_mask_loss(torch.zeros_like(right), labels)) > 1
+    assert float(exclusive_mask_loss(right[:0], labels[:0])) == 0
+
+
+def test_a_teacher_counts_as_far_as_it_is_sure():
+    pupil = torch.zeros(1, 2, 1, 1)
+    probabilities = {0.6: 0.0, 0.85: 0.5, 1 - 1e-6: 1.0}
+    for sure, weight in probabilities.items():
+        taught = torch.tensor([0.0, math.log(sure / (1 - sure))]).view(1, 2, 1, 1)
+        assert float(pseudo_label_loss(pupil, taught)) == pytest.approx(weight * math.log(2), abs=1e-4)
+
+
+def test_boundaries_may_move_as_far_as_a_wall_does():
+    frames = torch.zeros(1, 3, 1, 24, 24)
+    for t, shift in enumerate((0, 2, 8)):
+        frames[0, t, :, 4:12, 4 + shift : 12 + shift] = 1
+    near = torch.tensor([[True, False]])
+    assert float(boundary_constraint(frames, near, radius=2)) == 0
+    assert float(boundary_constraint(frames, near, radius=1)) > 0
+    assert float(boundary_constraint(frames, torch.tensor([[False, True]]), radius=2)) > 0.2
+    assert float(boundary_constraint(frames, torch.tensor([[False, False]]), radius=1)) == 0

@@ -100,6 +100,12 @@ def read_camus(root: str | Path, split: str, view: str = "4CH") -> Iterator[Camu
             yield read_camus_frame(base, patient, phase, view, quality.get(patient, ""))
 
 
+def read_camus_pairs(root: str | Path, split: str, view: str = "4CH") -> list[list[CamusFrame]]:
+    """End-diastole and end-systole of each patient; raises as :func:`read_camus`."""
+    frames = list(read_camus(root, split, view))
+    return [frames[i : i + len(PHASES)] for i in range(0, len(frames), len(PHASES))]
+
+
 def read_camus_frame(base: Path, patient: str, phase: str, view: str, quality: str = "") -> CamusFrame:
     """One frame of one patient with its mask."""
     stem = base / "database_nifti" / patient / f"{patient}_{view}_{phase}"

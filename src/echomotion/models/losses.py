@@ -1,6 +1,7 @@
 """Losses of segmenters that see several frames; those of trackers lie beside their training.
 
-Masks come as logits of K classes that do not exclude each other, labels as whole numbers of which 0 is background.
+Masks come as logits of K classes that do not exclude each other, or of K + 1 that do, background first; labels as whole
+numbers of which 0 is background.
 """
 
 from __future__ import annotations
@@ -127,3 +128,63 @@ def pointseg_loss(
             loss = loss + temporal * temporal_smoothing(masks_at_points(logits, xy, stride), counted)
         total = total + weight * loss
     return total
+
+
+def exclusive_mask_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Dice loss of the classes but the background, and cross-entropy, of labelled frames.
+
+    Parameters
+    ----------
+    logits : float (F, K + 1, h, w)
+    labels : int (F, H, W)
+        Of the same frames, the size of the logits or finer.
+    """
+    if not len(logits):
+        return logits.sum()
+    target = class_shares(labels, logits.shape[1] - 1, (logits.shape[-2], logits.shape[-1]))
+    whole = torch.cat([1 - target.sum(dim=1, keepdim=True), target], dim=1)
+    log = logits.log_softmax(dim=1)
+    return dice_loss(log[:, 1:].exp(), target) - (whole * log).sum(dim=1).mean()
+
+
+def pseudo_label_loss(logits: Tensor, taught: Tensor, least: float = 0.7) -> Tensor:
+    """Cross-entropy with what a teacher says, each pixel weighted by how sure the teacher is.
+
+    The weight rises from 0 at a probability of `least` of the teacher's class to 1 at certainty; the mean is over all
+    pixels, so that a teacher who knows little teaches little.
+
+    Parameters
+    ----------
+    logits, taught : float (F, K + 1, h, w)
+        The pupil's, and the teacher's logits of the same frames.
+    least : float
+    """
+    if not len(logits):
+        return logits.sum()
+    probability, label = taught.softmax(dim=1).max(dim=1)
+    weight = ((probability - least) / (1 - least)).clamp(0, 1)
+    return (weight * functional.cross_entropy(logits, label, reduction="none")).mean()
+
+
+def boundary_constraint(probability: Tensor, near: Tensor, radius: int) -> Tensor:
+    """How much of the boundaries of a frame has no boundary within `radius` px on the frames beside it.
+
+    Boundaries are the morphological gradients of the probabilities; mean over pixels that are boundary, both ways.
+
+    Parameters
+    ----------
+    probability : float (B, T, K, h, w)
+        Without the background.
+    near : bool (B, T - 1)
+        Whether two frames that follow each other are also close in time.
+    radius : int
+        As far as a wall moves from one frame to the next.
+    """
+    flat = probability.flatten(0, 1)
+    edge = functional.max_pool2d(flat, 3, 1, 1) + functional.max_pool2d(-flat, 3, 1, 1)
+    wide = functional.max_pool2d(edge, 2 * radius + 1, 1, radius)
+    edge, wide = (x.unflatten(0, probability.shape[:2]) for x in (edge, wide))
+    weight = near[..., None, None, None].to(edge.dtype)
+    lost = functional.relu(edge[:, 1:] - wide[:, :-1]) + functional.relu(edge[:, :-1] - wide[:, 1:])
+    total = (weight * (edge[:, 1:] + edge[:, :-1])).sum()
+    return (weight * lost).sum() / total.clamp(min=1.0)

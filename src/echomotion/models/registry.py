@@ -26,6 +26,7 @@ _MODULES = (
     "echomotion.models.trackers.taptr",
     "echomotion.models.segmenters.unet",
     "echomotion.models.segmenters.pointseg",
+    "echomotion.models.segmenters.ncmnet",
 )
 
 Builder = TypeVar("Builder", bound=Callable[..., Any])

@@ -98,6 +98,26 @@ def read_weights(folder: str | Path, model: str) -> Weights:
     return Weights(path, card)
 
 
+def read_part(folder: str | Path, name: str, module: torch.nn.Module) -> None:
+    """Fill a module with the part of that name of whatever network a folder of weights belongs to.
+
+    Raises
+    ------
+    ModelError
+        When there are no weights, or their part does not fit.
+    """
+    path = Path(folder) / TENSORS
+    if not path.is_file():
+        raise ModelError(f"{folder}: has no {TENSORS}; name a folder of weights")
+    state = {
+        key.removeprefix(f"{name}."): value for key, value in load_file(path).items() if key.startswith(f"{name}.")
+    }
+    try:
+        module.load_state_dict({key: value.float() for key, value in state.items()})
+    except RuntimeError as error:
+        raise ModelError(f"{path}: its {name} does not fit: {str(error).splitlines()[0]}") from None
+
+
 def find_weights(model: str, which: str | None = None) -> Weights:
     """The installed release of `model`, an installed variant of it (``"camus"``), or the weights in a folder.
 

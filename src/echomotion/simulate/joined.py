@@ -7,6 +7,7 @@ recording, a mask on every frame, and tracks. At either end it is the recording 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -131,7 +132,7 @@ def square_geometry(frame: CamusFrame, side: int) -> Geometry:
     return Geometry.letterbox((rows, columns), box, (side, side), frame.clip.pixel_aspect)
 
 
-def square_frames(frames: list[CamusFrame], side: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def square_frames(frames: Sequence[CamusFrame], side: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Pictures and labels (F, side, side) of frames on such grids."""
     maps = [square_geometry(frame, side) for frame in frames]
     pictures = [m.warp(frame.clip.frames[0]) for m, frame in zip(maps, frames, strict=True)]

@@ -12,7 +12,7 @@ import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import lightning_fabric as lightning
 import numpy as np
@@ -53,6 +53,13 @@ class Schedule:
     average: float = 0.998
     validate_every: int = 250
     seed: int = 0
+
+
+@runtime_checkable
+class Taught(Protocol):
+    """A task whose loss asks a teacher: the moving average of the network, which the loop gives it."""
+
+    teacher: nn.Module | None
 
 
 class Task(Protocol):
@@ -112,6 +119,8 @@ def fit(
     network, optimiser = fabric.setup(task.network, optimiser)
     run = _Run(path, network, averaged, optimiser)
     run.resume()
+    if isinstance(task, Taught):
+        task.teacher = averaged
     started = time.monotonic() - run.seconds
 
     while True:

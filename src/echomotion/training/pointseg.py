@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from echomotion.core import APICAL_CLASSES, Clip, DataError, Geometry
 from echomotion.core.masks import LEFT_ATRIUM
-from echomotion.datasets.camus import CamusFrame, read_camus
+from echomotion.datasets.camus import CamusFrame, read_camus_pairs
 from echomotion.datasets.echonet_dynamic import FILES, read_echonet_dynamic
 from echomotion.datasets.folder import LabelledVideo, read_labelled_videos
 from echomotion.datasets.simulated import StoredSequence, read_simulated
@@ -30,11 +30,12 @@ from echomotion.models.segmenters.point_cues import (
     track_cues,
 )
 from echomotion.models.segmenters.pointseg_network import PointPaths, PointSegConfig, PointSegNetwork
-from echomotion.simulate.joined import JoinedBeat, joined_beat, square_frames
+from echomotion.simulate.joined import JoinedBeat, square_frames
 from echomotion.simulate.store import simulate_to_folder
 from echomotion.training.videos import (
     Video,
-    cached,
+    apical_labels,
+    cached_beat,
     cached_cues,
     dice,
     draw_joined,
@@ -152,12 +153,12 @@ class PointSegTask:
         self.numbers = np.zeros(256, dtype=np.uint8)
         self.numbers[[known[name] for name in training.targets]] = np.arange(1, config.classes + 1)
         side = round(1.5 * training.grid)
-        fit = _patients(data, "fit")
+        fit = read_camus_pairs(data, "fit")
         self.stills = _pairs(fit, side)
-        self.beats = [b for frames in fit if (b := self._joined(frames, side))] if training.joined else []
+        self.beats = [b for frames in fit if (b := cached_beat(self.folder, frames, side))] if training.joined else []
         self.videos = [*self._simulated(data)] if training.simulated else []
         self.recorded = [*self._recorded()] if training.videos else []
-        chosen = _patients(data, "selection")
+        chosen = read_camus_pairs(data, "selection")
         self.selection = _pairs(chosen, training.grid)
         self.selection_beats = [*self._selection_beats(chosen)]
         shares = {"stills": self.stills, "joined": self.beats, "simulated": self.videos, "videos": self.recorded}
@@ -256,19 +257,6 @@ class PointSegTask:
             self._tracker = create_tracker(own.tracker, weights=own.tracker_weights or None)
         return self._tracker
 
-    def _joined(self, frames: list[CamusFrame], side: int) -> JoinedBeat | None:
-        """A patient's beat; None where the contours give no motion."""
-
-        def make() -> dict[str, NDArray[np.generic]]:
-            try:
-                return {"shift": joined_beat(frames[0], frames[1], side).shift}
-            except DataError:
-                return {"shift": np.zeros((0, 0, 2), np.float32)}
-
-        patient = frames[0].patient
-        shift = cached(self.folder / f"joined-{side}", patient, make)["shift"]
-        return JoinedBeat(patient, *square_frames(frames, side), shift.astype(np.float32)) if shift.size else None
-
     def _simulated(self, data: str | Path) -> Iterator[Video]:
         own = self.training
         for name, count, templates in (("patients", own.from_patients, data), ("parametric", own.parametric, None)):
@@ -280,7 +268,7 @@ class PointSegTask:
                 yield self._video(f"{name}-{count}-{sequence.name.replace('/', '-')}", sequence)
 
     def _video(self, name: str, sequence: StoredSequence) -> Video:
-        labels = _apical_labels(sequence)
+        labels = apical_labels(sequence)
         known = np.ones(len(labels), bool)
         return self._tracked(name, sequence.clip, labels, known)
 
@@ -319,7 +307,7 @@ class PointSegTask:
         """Beats of validation patients, tracked as a clip of a user would be."""
         side, times = self.training.grid, np.linspace(0, 0.32, _MOMENTS)
         for frames in patients[: self.training.beats]:
-            beat = self._joined(frames, side)
+            beat = cached_beat(self.folder, frames, side)
             if beat is None:
                 continue
             moments = [beat.render(float(part)) for part in np.linspace(0, 1, _MOMENTS)]
@@ -339,27 +327,12 @@ class PointSegTask:
             network.encoder(torch.from_numpy(frames)[:, None].float() / 255)
 
 
-def _patients(data: str | Path, split: str) -> list[list[CamusFrame]]:
-    """End-diastole and end-systole of each patient."""
-    frames = list(read_camus(data, split))
-    return [frames[i : i + 2] for i in range(0, len(frames), 2)]
-
-
 def _pairs(patients: list[list[CamusFrame]], side: int) -> list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
     """All pictures with their labels."""
     out = []
     for frames in patients:
         pictures, labels = square_frames(frames, side)
         out += [(picture, label) for picture, label in zip(pictures, labels, strict=True)]
-    return out
-
-
-def _apical_labels(sequence: StoredSequence) -> NDArray[np.uint8]:
-    """Labels with the numbers of CAMUS; other classes count as background."""
-    out = np.zeros_like(sequence.masks.labels)
-    for number, name in APICAL_CLASSES.items():
-        if sequence.masks.has(name):
-            out[sequence.masks.mask(name)] = number
     return out
 
 

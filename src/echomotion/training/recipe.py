@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from echomotion.core import DataError
 from echomotion.datasets.camus import CITATION
 from echomotion.models.base import Progress
+from echomotion.models.segmenters.ncmnet_network import NCMNetConfig
 from echomotion.models.segmenters.pointseg_network import PointSegConfig
 from echomotion.models.segmenters.unet import UNetConfig
 from echomotion.models.trackers.echotracker import EchoTrackerConfig, EchoTrackerNetwork
@@ -29,6 +30,7 @@ from echomotion.training.echomotion_tracker import EchomotionTrackerTask, Echomo
 from echomotion.training.engine import Schedule, Task, fit
 from echomotion.training.points import PointTask, PointTraining
 from echomotion.training.pointseg import PointSegTask, PointSegTraining
+from echomotion.training.semi_supervised import SemiSupervisedTask, SemiSupervisedTraining
 from echomotion.training.unet import UNetTask, UNetTraining
 from echomotion.version import __version__
 
@@ -43,11 +45,12 @@ class Release(BaseModel):
 
 
 class Recipe(BaseModel):
-    """A training recipe; an unknown field is an error."""
+    """A training recipe; an unknown field is an error. `task` says how a model is trained where there are two ways."""
 
     model_config = ConfigDict(extra="forbid")
 
     model: str
+    task: str = ""
     options: dict[str, Any]
     training: dict[str, Any]
     schedule: dict[str, Any]
@@ -82,6 +85,7 @@ def run_recipe(
     folder: str | Path,
     *,
     max_minutes: float | None = None,
+    labels: float | None = None,
     progress: Progress | None = None,
 ) -> dict[str, float]:
     """Train by a recipe, or go on with the run in `folder`; write its weights and card there.
@@ -95,19 +99,31 @@ def run_recipe(
     folder : path
         Receives ``state.pt``, ``curve.csv``, ``model.safetensors`` and ``model.json``.
     max_minutes : float, optional
+    labels : float, optional
+        Share of the masks that are shown, in place of the recipe's; for recipes that learn without masks as well.
     progress : callable, optional
 
     Returns
     -------
     dict
         Figures of the best validation.
+
+    Raises
+    ------
+    DataError
+        When the recipe has a wrong field, there is no such training, or it cannot hide masks.
     """
     recipe = read_recipe(name)
-    if recipe.model not in _TASKS:
-        raise DataError(f"recipe {name}: no training for {recipe.model!r}; there is one for {', '.join(_TASKS)}")
+    kind = recipe.task or recipe.model
+    if kind not in _TASKS:
+        raise DataError(f"recipe {name}: no training for {kind!r}; there is one for {', '.join(_TASKS)}")
+    if labels is not None:
+        if kind != "semi_supervised":
+            raise DataError(f"recipe {name}: cannot hide masks; labels is for semi-supervised recipes")
+        recipe = recipe.model_copy(update={"training": {**recipe.training, "labels": labels}})
     schedule: Schedule = _checked(Schedule, recipe.schedule, name)
     torch.manual_seed(schedule.seed)
-    task, facts = _TASKS[recipe.model](recipe, data, Path(folder), name)
+    task, facts = _TASKS[kind](recipe, data, Path(folder), name)
     best = fit(task, schedule, folder, max_minutes=max_minutes, progress=progress)
     card = {
         "model": recipe.model,
@@ -180,10 +196,30 @@ def _pointseg(recipe: Recipe, data: str | Path, folder: Path, name: str) -> tupl
     return PointSegTask(data, folder, training, config), facts
 
 
+_SEMI_SUPERVISED: dict[str, type[NCMNetConfig] | type[UNetConfig]] = {"ncmnet": NCMNetConfig, "unet": UNetConfig}
+
+
+def _semi_supervised(recipe: Recipe, data: str | Path, folder: Path, name: str) -> tuple[Task, dict[str, Any]]:
+    if recipe.model not in _SEMI_SUPERVISED:
+        raise DataError(f"recipe {name}: {recipe.model} cannot learn without masks; {', '.join(_SEMI_SUPERVISED)} can")
+    training: SemiSupervisedTraining = _checked(SemiSupervisedTraining, recipe.training, name)
+    task = SemiSupervisedTask(data, folder, training, _checked(_SEMI_SUPERVISED[recipe.model], recipe.options, name))
+    facts: dict[str, Any] = {
+        "grid": [training.grid, training.grid],
+        "normalisation": "grey levels divided by 255, black outside the fan",
+        "classes": list(task.classes.values()),
+        "trained_on": task.told,
+    }
+    if task.camus:
+        facts["citation"] = CITATION
+    return task, facts
+
+
 _TASKS: dict[str, Callable[[Recipe, str | Path, Path, str], tuple[Task, dict[str, Any]]]] = {
     "unet": _unet,
     "pointseg_small": _pointseg,
     "pointseg": _pointseg,
+    "semi_supervised": _semi_supervised,
     "specknet": _points(SpeckNetNetwork, SpeckNetConfig),
     "echotracker": _points(EchoTrackerNetwork, EchoTrackerConfig),
     "taptr": _points(TAPTRNetwork, TAPTRConfig),

@@ -15,10 +15,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from echomotion.core import DatasetError
+from echomotion.core import APICAL_CLASSES, DataError, DatasetError
+from echomotion.datasets.camus import CamusFrame
+from echomotion.datasets.simulated import StoredSequence
 from echomotion.io.write import atomic_path
 from echomotion.models.segmenters.point_cues import Cues
-from echomotion.simulate.joined import JoinedBeat
+from echomotion.simulate.joined import JoinedBeat, joined_beat, square_frames
 from echomotion.training.augment import DEEPER, place_image, place_labels, placement_matrix, random_fan, random_grey
 
 # A point counts for smoothness from this confidence on.
@@ -252,6 +254,29 @@ def cached_cues(
         found["xy"].astype(np.float32), found["visible"].astype(bool), found["confidence"].astype(np.float32), tokens
     )
     return cues, found["steady"].astype(bool)
+
+
+def apical_labels(sequence: StoredSequence) -> NDArray[np.uint8]:
+    """Labels with the numbers of CAMUS; other classes count as background."""
+    out = np.zeros_like(sequence.masks.labels)
+    for number, name in APICAL_CLASSES.items():
+        if sequence.masks.has(name):
+            out[sequence.masks.mask(name)] = number
+    return out
+
+
+def cached_beat(folder: Path, frames: Sequence[CamusFrame], side: int) -> JoinedBeat | None:
+    """A patient's beat on a grid of `side` px, its motion kept in a folder; None where the contours give no motion."""
+
+    def make() -> Arrays:
+        try:
+            return {"shift": joined_beat(frames[0], frames[1], side).shift}
+        except DataError:
+            return {"shift": np.zeros((0, 0, 2), np.float32)}
+
+    patient = frames[0].patient
+    shift = cached(folder / f"joined-{side}", patient, make)["shift"]
+    return JoinedBeat(patient, *square_frames(frames, side), shift.astype(np.float32)) if shift.size else None
 
 
 def stacked(draws: Sequence[Draw]) -> tuple[NDArray[np.generic], ...]:

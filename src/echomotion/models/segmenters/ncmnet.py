@@ -1,0 +1,127 @@
+"""NCM-Net as a segmenter: any clip in, masks and probabilities out, and the map of what is reliable on request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from echomotion.core import APICAL_CLASSES, Clip, Masks, ModelError
+from echomotion.models.base import Progress, Segmenter
+from echomotion.models.registry import register
+from echomotion.models.segmenters.frame_wise import labels_from_probability, without_islands
+from echomotion.models.segmenters.ncmnet_network import CONTEXT, NCMNetConfig, NCMNetwork, NCMOutput
+from echomotion.models.weights import Weights
+from echomotion.preprocess.grid import to_model_grid
+
+# Frames that are labelled at once, beside those before and after that they look at.
+_BATCH = 8
+
+
+@dataclass(frozen=True)
+class NCMNetOptions:
+    """How NCM-Net is run.
+
+    Attributes
+    ----------
+    mirror : bool
+        Average with the prediction of the mirrored clip: slightly better, twice the time.
+    """
+
+    mirror: bool = True
+
+
+class NCMSegmenter:
+    """A segmenter that looks at neighbouring frames; see :class:`~echomotion.models.base.Segmenter`.
+
+    Parts of a clip are labelled with the frames before and after that they depend on, so that the result is that of
+    the clip as a whole, and memory grows by the labels alone.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        network: NCMNetwork,
+        *,
+        grid_shape: tuple[int, int],
+        options: NCMNetOptions | None = None,
+        classes: Mapping[int, str] = APICAL_CLASSES,
+        weights: Weights | None = None,
+    ) -> None:
+        self.name = name
+        # The stubs of torch do not know the word.
+        self.network = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.grid_shape = grid_shape
+        self.options = options or NCMNetOptions()
+        self.classes = classes
+        self.weights = weights
+
+    def segment(self, clip: Clip, *, progress: Progress | None = None) -> Masks:
+        """Label all frames of a clip."""
+        frames, geometry = to_model_grid(clip, self.grid_shape)
+        probability = np.concatenate([p for p, _ in self._parts(frames, progress)])
+        labels = np.stack([without_islands(labels_from_probability(p, geometry)) for p in probability])
+        return Masks(labels, self.classes, probability.astype(np.float16), geometry, self.name)
+
+    def reliability(self, clip: Clip) -> NDArray[np.float32]:
+        """How reliable the labels were before masked attention, (T, h, w) in 0..1, at a quarter of the model's grid."""
+        frames, _ = to_model_grid(clip, self.grid_shape)
+        return np.concatenate([reliable for _, reliable in self._parts(frames, None)])
+
+    @torch.inference_mode()
+    def _parts(
+        self, frames: NDArray[np.uint8], progress: Progress | None
+    ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+        """Probabilities (t, K + 1, h, w) and reliability (t, h / 4, w / 4) of one part after the other."""
+        count = len(frames)
+        for start in range(0, count, _BATCH):
+            end = min(start + _BATCH, count)
+            first = max(0, start - CONTEXT)
+            own = slice(start - first, end - first)
+            found = self._run(frames[first : end + CONTEXT])
+            probability, reliable = found.logits[0, own].softmax(dim=1), found.reliability[0, own]
+            if self.options.mirror:
+                turned = self._run(np.ascontiguousarray(frames[first : end + CONTEXT, :, ::-1]))
+                probability = (probability + turned.logits[0, own].softmax(dim=1).flip(-1)) / 2
+            yield probability.cpu().numpy(), reliable.cpu().numpy()
+            if progress is not None:
+                progress(end, count)
+
+    def _run(self, frames: NDArray[np.uint8]) -> NCMOutput:
+        device = next(self.network.parameters()).device
+        found: NCMOutput = self.network(torch.from_numpy(frames).to(device).float()[None, :, None] / 255)
+        return found
+
+
+def ncm_network_of(told: Mapping[str, Any]) -> NCMNetwork:
+    """The network that a card's options describe.
+
+    Raises
+    ------
+    ModelError
+        When this version does not know one of them.
+    """
+    unknown = sorted(set(told) - {field.name for field in fields(NCMNetConfig)})
+    if unknown:
+        raise ModelError(f"the weights of NCM-Net name options that this version lacks: {', '.join(unknown)}")
+    options: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in told.items()}
+    return NCMNetwork(NCMNetConfig(**options))
+
+
+@register("segmenter", learned=True)
+def ncmnet(options: NCMNetOptions, *, weights: Weights) -> Segmenter:
+    """NCM-Net: neighbours in space and time tell frames apart from noise; learned from few masks."""
+    network = ncm_network_of(weights.card["options"])
+    weights.load_into(network)
+    return NCMSegmenter(
+        "ncmnet",
+        network,
+        grid_shape=(int(weights.card["grid"][0]), int(weights.card["grid"][1])),
+        options=options,
+        classes=dict(enumerate(weights.card["classes"])),
+        weights=weights,
+    )

@@ -1,0 +1,177 @@
+"""Learning from few masks: what is hidden stays hidden, and short runs give weights that segment a clip."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from echomotion.core import Clip, DataError, DatasetError, EchoMotionError
+from echomotion.datasets.camus import read_camus_pairs
+from echomotion.models.registry import create_segmenter
+from echomotion.simulate.joined import JoinedBeat
+from echomotion.training.recipe import _checked, read_recipe, run_recipe
+from echomotion.training.semi_supervised import SemiSupervisedTraining
+from echomotion.training.sparse_videos import (
+    SparseVideo,
+    draw_beat,
+    draw_sparse,
+    folder_videos,
+    patient_pair,
+    shown_few,
+)
+
+
+def video(name: str = "a", frames: int = 6, labelled: tuple[int, ...] = (2,)) -> SparseVideo:
+    pictures, labels = np.full((frames, 60, 60), 20, np.uint8), np.zeros((frames, 60, 60), np.uint8)
+    known = np.isin(np.arange(frames), labelled)
+    pictures[:, 20:40, 20:40] = 200
+    labels[known, 20:40, 20:40] = 2
+    return SparseVideo(name, pictures, labels, known, True)
+
+
+def test_pupil_and_teacher_see_the_same_place(rng):
+    for _ in range(8):
+        draw = draw_sparse(video(), 4, 48, rng, plain=0.0)
+        assert draw.strong.shape == draw.weak.shape == draw.labels.shape == (4, 48, 48)
+        assert draw.labelled.sum() == 1
+        assert draw.near.all()
+        (t,) = np.flatnonzero(draw.labelled)
+        assert draw.weak[t][draw.labels[t] == 2].mean() > 0.7
+        assert not np.array_equal(draw.strong, draw.weak)
+    plain = draw_sparse(video(), 4, 48, rng, plain=1.0)
+    assert np.array_equal(plain.strong, plain.weak)
+
+
+def test_hidden_masks_are_gone_and_one_is_left():
+    videos = [video(f"v{k}") for k in range(10)]
+    few, kept = shown_few(videos, 0.3, seed=0)
+    assert len(kept) == 3
+    for one in few:
+        assert one.labelled.any() == one.labels.any() == (one.name in kept)
+    assert shown_few(videos, 0.001, seed=0)[1] != []
+    assert {tuple(shown_few(videos, 0.3, seed)[1]) for seed in range(6)} != {tuple(kept)}
+
+
+def test_phases_that_are_not_shown_are_hidden(hearts):
+    pair = read_camus_pairs(hearts, "training")[0]
+    both, early = patient_pair(pair, 64), patient_pair(pair, 64, "ED")
+    assert both.labelled.tolist() == [True, True]
+    assert early.labelled.tolist() == [True, False]
+    assert not early.labels[1].any()
+    assert not both.near
+
+
+def test_a_beat_shows_the_mask_of_one_end(rng):
+    frames, labels = video(frames=2, labelled=(0, 1)).frames, video(frames=2, labelled=(0, 1)).labels
+    beat = JoinedBeat("p", frames, labels, np.ones((9, 9, 2), np.float32))
+    for phases in ("both", "ED", "ES"):
+        draw = draw_beat(beat, phases, 4, 48, rng, plain=1.0)
+        assert draw.labelled.sum() == 1
+        assert draw.labelled[[0, -1]].any()
+        assert not draw.labels[~draw.labelled].any()
+
+
+# ----------------------------------------------------------------- recipes
+@pytest.mark.parametrize("name", ["ncmnet", "mean_teacher_unet"])
+def test_a_shipped_recipe_is_valid(name):
+    recipe = read_recipe(name)
+    training = _checked(SemiSupervisedTraining, recipe.training, name)
+    assert recipe.task == "semi_supervised"
+    assert training.frames % training.length == 0
+
+
+def small_recipe(tmp_path, name="ncmnet", **training) -> str:
+    recipe = read_recipe(name).model_dump()
+    if name == "ncmnet":
+        recipe["options"] |= {
+            "encoder": "residual", "encoder_widths": [8, 8, 16, 16, 16], "dim": 16, "fine": [16, 8], "kept": 6,
+            "radius": 1,
+        }  # fmt: skip
+    else:
+        recipe["options"] = {"widths": [8, 16], "stem": 2}
+    recipe["training"] |= {
+        "grid": 64, "early_grid": 32, "frames": 4, "length": 2, "pretrained": False, "simulated": 0.0, "labels": 0.5,
+        "rise": 0.0,
+    } | training  # fmt: skip
+    recipe["schedule"] = {"steps": 4, "validate_every": 2, "warmup": 1}
+    path = tmp_path / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(recipe))
+    return str(path)
+
+
+@pytest.mark.parametrize("name", ["ncmnet", "mean_teacher_unet"])
+def test_a_short_run_gives_weights_that_segment_a_clip(hearts, tmp_path, name):
+    figures = run_recipe(small_recipe(tmp_path, name), hearts, tmp_path / "run")
+    assert 0 <= figures["score"] <= 1
+    segmenter = create_segmenter(read_recipe(name).model, weights=str(tmp_path / "run"))
+    told = segmenter.weights.card["trained_on"]
+    assert "masks of 2 of 5" in told or "masks of 3 of 5" in told
+    frames = np.random.default_rng(0).integers(0, 90, (3, 70, 80)).astype(np.uint8)
+    assert segmenter.segment(Clip(frames, np.arange(3) / 30)).labels.shape == frames.shape
+    assert run_recipe(small_recipe(tmp_path, name), hearts, tmp_path / "run") == figures
+
+
+def test_an_encoder_is_taken_over(hearts, tmp_path):
+    run_recipe(small_recipe(tmp_path), hearts, tmp_path / "first")
+    from echomotion.models.weights import read_part
+    from echomotion.training.semi_supervised import SemiSupervisedTask
+
+    recipe = read_recipe(small_recipe(tmp_path, start=str(tmp_path / "first")))
+    training = _checked(SemiSupervisedTraining, recipe.training, "ncmnet")
+    from echomotion.models.segmenters.ncmnet_network import NCMNetConfig, NCMNetwork
+
+    config = _checked(NCMNetConfig, recipe.options, "ncmnet")
+    other = NCMNetwork(config)
+    read_part(tmp_path / "first", "encoder", other.encoder)
+    task = SemiSupervisedTask(hearts, tmp_path / "second", training, config)
+    for mine, theirs in zip(task.network.encoder.parameters(), other.encoder.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs)
+
+
+def test_a_folder_of_videos_with_few_masks_is_enough(tmp_path):
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    for number in range(4):
+        frames = rng.integers(0, 99, (5, 48, 56)).astype(np.uint8)
+        np.savez(folder / f"v{number}.npz", frames=frames, times_s=np.arange(5) / 30)
+        if number < 3:
+            labels = np.zeros((1, 48, 56), np.uint8)
+            labels[:, 10:30, 10:30] = 1
+            labels[:, 30:40, 10:30] = 2
+            labels[:, 40:, 10:30] = 3
+            np.savez(folder / f"v{number}_masks.npz", frames=np.array([number]), labels=labels)
+    found = list(folder_videos(folder, 64))
+    assert [bool(one.labelled.any()) for one in found] == [True, True, True, False]
+    figures = run_recipe(small_recipe(tmp_path), folder, tmp_path / "run")
+    assert np.isfinite(figures["score"])
+
+
+@pytest.mark.parametrize(
+    ("training", "message"),
+    [
+        ({"labels": 0.0}, "labels is 0"),
+        ({"phases": "all"}, "phases is 'all'"),
+        ({"pairs": 0.0, "joined": 0.0}, "nothing to train on"),
+        ({"joined": 0.0, "labels": 1.0}, "every frame has a mask"),
+        ({"start": "nowhere"}, "has no model.safetensors"),
+    ],
+)
+def test_what_does_not_fit_together_is_said_before_anything_is_made(hearts, tmp_path, training, message):
+    with pytest.raises(EchoMotionError, match=message):
+        run_recipe(small_recipe(tmp_path, **training), hearts, tmp_path / "run")
+    assert not (tmp_path / "run" / "state.pt").exists()
+
+
+def test_videos_without_any_mask_are_refused(tmp_path):
+    (tmp_path / "videos").mkdir()
+    np.savez(tmp_path / "videos" / "a.npz", frames=np.zeros((4, 48, 56), np.uint8), times_s=np.arange(4) / 30)
+    with pytest.raises(DatasetError, match="there is no NAME_masks"):
+        run_recipe(small_recipe(tmp_path), tmp_path / "videos", tmp_path / "run")
+
+
+def test_other_recipes_cannot_hide_masks(hearts, tmp_path):
+    with pytest.raises(DataError, match="cannot hide masks"):
+        run_recipe("unet", hearts, tmp_path / "run", labels=0.1)
