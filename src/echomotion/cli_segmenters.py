@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,8 +21,15 @@ from echomotion.terminal import (
     plain_text,
     progress_bar,
     rows_table,
+    share_of,
     step,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Side of the released models' grids, px.
+_GRID = 256
 
 CamusFolder = Annotated[Path, typer.Option(help="CAMUS folder.")]
 JsonFile = Annotated[Path | None, typer.Option("-o", "--output", help="JSON with every case.")]
@@ -111,44 +119,117 @@ def stability(
 def ablation(
     data: CamusFolder,
     folder: Annotated[Path, typer.Option("-o", "--output", help="Receives one run for each variant, and a table.")],
-    recipe: Annotated[str, typer.Option(help="A recipe of PointSeg.")] = "pointseg_small",
+    recipe: Annotated[str, typer.Option(help="A recipe of PointSeg or NCM-Net.")] = "pointseg_small",
     max_minutes: Annotated[float | None, typer.Option(help="Of each variant; a reduced budget is stated.")] = None,
     split: Annotated[str, typer.Option(help="Patients who judge.")] = "validation",
     as_json: Json = False,
 ) -> None:
-    """Train PointSeg with parts switched off and compare Dice and HD95 of the myocardium with the whole."""
+    """Train PointSeg or NCM-Net with parts switched off; compare Dice and HD95 of the myocardium with the whole."""
 
     def work(name: str) -> None:
         needs_extra("train", "monai", "lightning_fabric")
-        from echomotion.datasets.camus import read_camus
         from echomotion.evaluation.comparison import paired_difference
-        from echomotion.evaluation.segmentation import evaluate_segmentation
         from echomotion.evaluation.segmentation_benchmark import finite
-        from echomotion.training.ablation import train_variants
+        from echomotion.training.ablation import WHOLE, ablation_of
         from echomotion.training.recipe import read_recipe
+        from echomotion.training.variants import train_variants
 
+        model = read_recipe(name).model
         with progress_bar("ablation", quiet=as_json) as stage:
-            runs = train_variants(name, data, folder, max_minutes=max_minutes, progress=stage)
-            frames, found = list(read_camus(data, split)), {}
-            for variant, weights in runs.items():
-                segmenter = create_segmenter(read_recipe(name).model, weights=str(weights))
-                cases = evaluate_segmentation(segmenter, frames, progress=step(stage, variant)).cases
-                found[variant] = cases[cases["class"] == "lv_myocardium"].groupby("patient")[["dice", "hd95_mm"]].mean()
+            runs = train_variants(ablation_of(name), data, folder, max_minutes=max_minutes, progress=stage)
+            cases = _judged({variant: (model, path) for variant, path in runs.items()}, data, split, stage)
+        walls = {
+            variant: found[found["class"] == "lv_myocardium"].groupby("patient")[["dice", "hd95_mm"]].mean()
+            for variant, found in cases.items()
+        }
         rows: list[dict[str, Any]] = []
-        for variant, cases in found.items():
-            paired = paired_difference(cases["dice"], found["whole"]["dice"])
-            means = {key: float(cases[key].mean()) for key in ("dice", "hd95_mm")}
+        for variant, wall in walls.items():
+            paired = paired_difference(wall["dice"], walls[WHOLE]["dice"])
+            means = {key: float(wall[key].mean()) for key in ("dice", "hd95_mm")}
             rows.append({"variant": variant, **means, "difference": paired.difference, "p (t)": paired.p_t})
-        budget = "that of the recipe" if max_minutes is None else f"{max_minutes:g} minutes a variant"
-        result = {"recipe": name, "split": split, "budget": budget, "variants": finite(rows)}
-        write_json(folder / "ablation.json", result)
-        if as_json:
-            json_line(result)
-            return
-        out.print(rows_table(rows))
-        out.print(plain_text(f"Budget: {budget}. Patients: {split}."), soft_wrap=True)
+        _finish_study(
+            {"recipe": name, "split": split, "budget": _budget(max_minutes), "variants": finite(rows)},
+            rows,
+            folder / "ablation.json",
+            as_json,
+        )
 
     for_each([recipe], work, as_json=as_json)
+
+
+def few_labels(
+    data: CamusFolder,
+    folder: Annotated[Path, typer.Option("-o", "--output", help="Receives one run for each cell, table and figure.")],
+    method: Annotated[
+        list[str] | None,
+        typer.Option(help="unet, mean_teacher, pointseg_small, ncmnet; repeatable, all if none."),
+    ] = None,
+    share: Annotated[list[str] | None, typer.Option(help="Patients with masks; 5%, 10%, 25% and 100% if none.")] = None,
+    phases: Annotated[list[str] | None, typer.Option(help="Masks that are shown: both, ED or ES; repeatable.")] = None,
+    draws: Annotated[int, typer.Option(min=1, help="Choices of patients for each share.")] = 3,
+    grid: Annotated[int, typer.Option(min=32, help="Side of all models' grid in px; smaller is quicker.")] = 256,
+    max_minutes: Annotated[float | None, typer.Option(help="Of each run; a reduced budget is stated.")] = None,
+    split: Annotated[str, typer.Option(help="Patients who judge.")] = "validation",
+    as_json: Json = False,
+) -> None:
+    """Train methods with few masks and compare them: a table, paired tests and a figure."""
+
+    def work(_: str) -> None:
+        needs_extra("train", "monai", "lightning_fabric")
+        from echomotion.evaluation.label_study import draw_study, study_rows
+        from echomotion.evaluation.segmentation_benchmark import finite
+        from echomotion.training.label_study import METHODS, name_of, study_of
+        from echomotion.training.recipe import read_recipe
+        from echomotion.training.variants import train_variants
+
+        shares = [share_of(text) for text in share or ("5%", "10%", "25%", "100%")]
+        small = {} if grid == _GRID else {"grid": grid, "early_grid": grid}
+        study = study_of(method or METHODS, shares, draws, phases=phases or ("both",), training=small)
+        with progress_bar("few labels", quiet=as_json) as stage:
+            named = {name_of(cell): variant for cell, variant in study.items()}
+            runs = train_variants(named, data, folder, max_minutes=max_minutes, progress=stage)
+            models = {name: (read_recipe(variant.recipe).model, runs[name]) for name, variant in named.items()}
+            cases = _judged(models, data, split, stage)
+        rows = study_rows({(*cell,): cases[name_of(cell)] for cell in study})
+        draw_study(rows, folder / "few-labels.svg")
+        brief = [
+            {key: row[key] for key in ("method", "share", "phases", "class", "draws", "dice")}
+            | {f"less {other}": found["difference"] for other, found in row["less"].items()}
+            for row in rows
+        ]
+        result = {"split": split, "grid": grid, "budget": _budget(max_minutes), "rows": finite(rows)}
+        _finish_study(result, brief, folder / "few-labels.json", as_json)
+
+    for_each(["few labels"], work, as_json=as_json)
+
+
+def _judged(
+    models: dict[str, tuple[str, Path]], data: Path, split: str, stage: Callable[[str, int, int], None]
+) -> dict[str, pd.DataFrame]:
+    """Cases of every (model, weights) on the same frames."""
+    from echomotion.datasets.camus import read_camus
+    from echomotion.evaluation.segmentation import evaluate_segmentation
+
+    frames = list(read_camus(data, split))
+    return {
+        name: evaluate_segmentation(
+            create_segmenter(model, weights=str(weights)), frames, progress=step(stage, name)
+        ).cases
+        for name, (model, weights) in models.items()
+    }
+
+
+def _budget(max_minutes: float | None) -> str:
+    return "that of the recipe" if max_minutes is None else f"{max_minutes:g} minutes a run"
+
+
+def _finish_study(result: dict[str, Any], rows: list[dict[str, Any]], path: Path, as_json: bool) -> None:
+    write_json(path, result)
+    if as_json:
+        json_line(result)
+        return
+    out.print(rows_table(rows))
+    out.print(plain_text(f"Budget: {result['budget']}. Patients: {result['split']}."), soft_wrap=True)
 
 
 def _show(result: dict[str, Any]) -> None:

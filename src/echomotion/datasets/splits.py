@@ -13,3 +13,10 @@ def split_off(names: Iterable[str], count: int, *, salt: str = "") -> tuple[list
     """
     ordered = sorted(names, key=lambda name: hashlib.sha256((salt + name).encode()).hexdigest())
     return sorted(ordered[count:]), sorted(ordered[:count])
+
+
+def chosen_names(names: Iterable[str], share: float, seed: int) -> list[str]:
+    """A share of the names, at least one, and always the same ones for a seed."""
+    everyone = list(names)
+    count = min(len(everyone), max(1, round(share * len(everyone))))
+    return split_off(everyone, count, salt=f"labels-{seed}")[1]

@@ -17,6 +17,7 @@ from echomotion.datasets.camus import CamusFrame, read_camus_pairs
 from echomotion.datasets.echonet_dynamic import FILES, read_echonet_dynamic
 from echomotion.datasets.folder import LabelledVideo, read_labelled_videos
 from echomotion.datasets.simulated import StoredSequence, read_simulated
+from echomotion.datasets.splits import chosen_names
 from echomotion.models.base import Tracker
 from echomotion.models.layers.efficientnet import EfficientNetLite0, load_imagenet
 from echomotion.models.layers.fixed_norm import measured_statistics
@@ -94,6 +95,10 @@ class PointSegTraining:
     cross_entropy : float
     pretrained : bool
         Whether an EfficientNet-Lite0 starts from ImageNet (extra ``imagenet``).
+    labels : float
+        Share of the patients who are learned from, 0 to 1; at least one.
+    label_seed : int
+        Another seed chooses others.
     beats : int
         Patients whose beats are validated on.
     cache : str
@@ -126,6 +131,8 @@ class PointSegTraining:
     temporal_rise: float = 0.3
     cross_entropy: float = 1.0
     pretrained: bool = True
+    labels: float = 1.0
+    label_seed: int = 0
     beats: int = 10
     cache: str = ""
 
@@ -154,6 +161,9 @@ class PointSegTask:
         self.numbers[[known[name] for name in training.targets]] = np.arange(1, config.classes + 1)
         side = round(1.5 * training.grid)
         fit = read_camus_pairs(data, "fit")
+        if training.labels < 1:
+            shown = set(chosen_names([frames[0].patient for frames in fit], training.labels, training.label_seed))
+            fit = [frames for frames in fit if frames[0].patient in shown]
         self.stills = _pairs(fit, side)
         self.beats = [b for frames in fit if (b := cached_beat(self.folder, frames, side))] if training.joined else []
         self.videos = [*self._simulated(data)] if training.simulated else []

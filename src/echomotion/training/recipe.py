@@ -118,8 +118,8 @@ def run_recipe(
     if kind not in _TASKS:
         raise DataError(f"recipe {name}: no training for {kind!r}; there is one for {', '.join(_TASKS)}")
     if labels is not None:
-        if kind != "semi_supervised":
-            raise DataError(f"recipe {name}: cannot hide masks; labels is for semi-supervised recipes")
+        if kind not in _HIDING:
+            raise DataError(f"recipe {name}: cannot hide masks; labels is for recipes of {', '.join(_HIDING)}")
         recipe = recipe.model_copy(update={"training": {**recipe.training, "labels": labels}})
     schedule: Schedule = _checked(Schedule, recipe.schedule, name)
     torch.manual_seed(schedule.seed)
@@ -196,6 +196,8 @@ def _pointseg(recipe: Recipe, data: str | Path, folder: Path, name: str) -> tupl
     return PointSegTask(data, folder, training, config), facts
 
 
+# Trainings that can be shown a part of the masks.
+_HIDING = ("semi_supervised", "pointseg_small", "pointseg")
 _SEMI_SUPERVISED: dict[str, type[NCMNetConfig] | type[UNetConfig]] = {"ncmnet": NCMNetConfig, "unet": UNetConfig}
 
 

@@ -18,7 +18,7 @@ from echomotion.core import Clip, DatasetError, EchoMotionError, Geometry
 from echomotion.datasets.camus import CamusFrame
 from echomotion.datasets.echonet_dynamic import FILES, read_echonet_dynamic
 from echomotion.datasets.folder import MASKS, LabelledVideo, read_labelled_videos
-from echomotion.datasets.splits import split_off
+from echomotion.datasets.splits import chosen_names
 from echomotion.io import read_clip
 from echomotion.simulate.joined import JoinedBeat, square_frames
 from echomotion.training.augment import DEEPER, place_image, place_labels, placement_matrix, random_fan, random_grey
@@ -86,8 +86,7 @@ def shown_few(videos: list[SparseVideo], share: float, seed: int) -> tuple[list[
 
     At least one keeps them.
     """
-    count = min(len(videos), max(1, round(share * len(videos))))
-    _, kept = split_off([video.name for video in videos], count, salt=f"labels-{seed}")
+    kept = chosen_names([video.name for video in videos], share, seed)
     return [video if video.name in set(kept) else without_masks(video) for video in videos], kept
 
 
