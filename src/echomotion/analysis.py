@@ -27,6 +27,7 @@ from echomotion.measure.beats import headline
 from echomotion.measure.circumferential import ring_points
 from echomotion.measure.clip_measurements import MeasureOptions, clip_measurements, tracked_phases
 from echomotion.measure.phases import find_phases, phases_from_user
+from echomotion.measure.steadiness import unsteady
 from echomotion.measure.strain_types import RADIAL, StrainCurves, join_beats
 from echomotion.measure.volumes import VolumeCurve, cavity_area, volume_curve
 from echomotion.measure.wall_points import wall_points
@@ -163,7 +164,7 @@ def analyze(clip: Clip, *, options: AnalysisOptions | None = None, progress: Sta
     masks = segment(clip, model=chosen.segmenter, progress=lambda done, total: tell("segment", done, total))
     volumes = volume_curve(masks, clip.spacing_mm, technique=chosen.measure.technique)
     # The area alone says where tracking starts; once the wall is tracked, it has a say in the phases.
-    phases = _phases(clip, volumes.area, chosen)
+    phases = _phases(clip, masks, volumes.area, chosen)
     tracks, reason = _track_wall(clip, masks, phases, chosen, tell)
     if tracks and chosen.ed_s is None:
         phases = tracked_phases(volumes.area, clip.times_s, clip.r_wave_times_s, tracks, clip.spacing_mm)
@@ -279,8 +280,11 @@ def describe_clip(clip: Clip) -> dict[str, Any]:
     }
 
 
-def _phases(clip: Clip, area: NDArray[np.float64], options: AnalysisOptions) -> Phases:
+def _phases(clip: Clip, masks: Masks, area: NDArray[np.float64], options: AnalysisOptions) -> Phases:
     if options.ed_s is None or options.es_s is None:
+        lost = unsteady(masks)
+        if lost:
+            return Phases((), "area", 0.0, f"no ventricle was found: {lost}")
         return find_phases(area, clip.times_s, clip.r_wave_times_s)
     first, last = float(clip.times_s[0]), float(clip.times_s[-1])
     for name, time in (("end-diastole", options.ed_s), ("end-systole", options.es_s)):

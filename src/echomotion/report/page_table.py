@@ -47,7 +47,7 @@ def method_list(analysis: Analysis) -> str:
     items = "".join(
         f'<li id="m{k}"><b>M{k}</b><span>{text(_sentence(method))}</span></li>' for method, k in methods.items()
     )
-    listed = f'<ul class="methods">{items}</ul>' if items else ""
+    listed = f'<ul class="methods on-screen">{items}</ul>' if items else ""
     return f"<p>{text(_paragraph(analysis))}</p><p>{text(sentence)}</p>{listed}"
 
 
