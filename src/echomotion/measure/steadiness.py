@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from echomotion.core.masks import LV_CAVITY, Masks
@@ -20,7 +22,7 @@ def unsteady(masks: Masks) -> str:
         return ""
     inside = masks.mask(LV_CAVITY).reshape(masks.n_frames, -1)
     size = inside.sum(axis=1)
-    both = np.array([np.count_nonzero(a & b) for a, b in zip(inside[:-1], inside[1:], strict=True)])
+    both = np.array([np.count_nonzero(a & b) for a, b in pairwise(inside)])
     total = size[:-1] + size[1:]
     seen = total > 0
     if not seen.any():
