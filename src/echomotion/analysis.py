@@ -23,6 +23,7 @@ from echomotion.core import (
     View,
     WallPoints,
 )
+from echomotion.measure.anchor import anchored
 from echomotion.measure.beats import headline
 from echomotion.measure.circumferential import ring_points
 from echomotion.measure.clip_measurements import MeasureOptions, clip_measurements, tracked_phases
@@ -53,6 +54,8 @@ class AnalysisOptions:
         Names from :func:`echomotion.list_models`.
     points : int
         Points per line of the wall.
+    anchor : bool
+        Hold the tracked lines on the segmented wall (:mod:`echomotion.measure.anchor`); apical views only.
     ed_s, es_s : float, optional
         Times of end-diastole and end-systole in seconds, set by hand (both or neither).
     measure : MeasureOptions
@@ -62,6 +65,7 @@ class AnalysisOptions:
     segmenter: str = DEFAULT_SEGMENTER
     tracker: str = DEFAULT_TRACKER
     points: int = 61
+    anchor: bool = True
     ed_s: float | None = None
     es_s: float | None = None
     measure: MeasureOptions = field(default_factory=MeasureOptions)
@@ -168,6 +172,9 @@ def analyze(clip: Clip, *, options: AnalysisOptions | None = None, progress: Sta
     tracks, reason = _track_wall(clip, masks, phases, chosen, tell)
     if tracks and chosen.ed_s is None:
         phases = tracked_phases(volumes.area, clip.times_s, clip.r_wave_times_s, tracks, clip.spacing_mm)
+    if chosen.anchor and clip.view is not View.PSAX:
+        # After the phases, to which the tracked wall must be a witness of its own.
+        tracks = {layer: anchored(line, volumes.walls, clip.times_s, clip.spacing_mm) for layer, line in tracks.items()}
     return compose(
         clip,
         masks,

@@ -63,6 +63,8 @@ class VolumeCurve:
         What the volumes were made from, in mm or px; None where the wall is not found.
     technique : Technique
         How they were made.
+    walls : tuple of WallLines or None, T
+        The outlines themselves.
     """
 
     volume: FloatArray
@@ -72,6 +74,7 @@ class VolumeCurve:
     reasons: tuple[str, ...]
     planes: tuple[ChamberPlane | None, ...] = field(repr=False)
     technique: Technique = Technique.DISKS
+    walls: tuple[WallLines | None, ...] = field(default=(), repr=False)
 
     def volume_with(self, plane: ChamberPlane, length: float | None) -> float:
         """Volume of a plane in `volume_unit`, its disks as long as stated (:func:`shared_length`)."""
@@ -175,10 +178,12 @@ def curve_at(
     volume, area = np.full((2, masks.n_frames), np.nan)
     reasons = [""] * masks.n_frames
     planes: list[ChamberPlane | None] = [None] * masks.n_frames
+    walls: list[WallLines | None] = [None] * masks.n_frames
 
     def read(t: int) -> None:
         try:
-            plane = planes[t] = wall_plane(find_wall(masks, t, spacing_mm), spacing_mm)
+            wall = walls[t] = find_wall(masks, t, spacing_mm)
+            plane = planes[t] = wall_plane(wall, spacing_mm)
             volume[t] = _in_volume_unit(chamber_volume(technique, plane), spacing_mm)
         except WallNotFoundError as error:
             reasons[t] = error.reason
@@ -190,7 +195,7 @@ def curve_at(
         part = masks if len(frames) == masks.n_frames else Masks(masks.labels[frames], masks.classes)
         area[frames] = cavity_area(part, spacing_mm)
     units = ("px3", "px2") if spacing_mm is None else ("mL", "cm2")
-    return VolumeCurve(volume, area, *units, tuple(reasons), tuple(planes), technique)
+    return VolumeCurve(volume, area, *units, tuple(reasons), tuple(planes), technique, tuple(walls))
 
 
 def plane_at(
