@@ -254,8 +254,8 @@ def _wall(analysis: Analysis) -> str:
 def _elsewhere(analysis: Analysis) -> str:
     """Where paper leaves off."""
     return (
-        f'<p class="on-paper note">All {len(analysis.measurements)} measurements with status, frames and method, and the '
-        "models, versions and options behind them, are on the screen's page, report.html; the numbers also in "
+        f'<p class="on-paper note">All {len(analysis.measurements)} measurements with status, frames and method, and '
+        "the models, versions and options behind them, are on the screen's page, report.html; the numbers also in "
         "measurements.csv.</p>"
     )
 
