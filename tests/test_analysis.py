@@ -63,3 +63,19 @@ def test_a_real_clip_without_pixel_size_has_strain_and_ejection_fraction_but_no_
     assert (volume.unit, volume.status) == ("px3", Status.LOW_CONFIDENCE)
     assert "not calibrated" in volume.reason
     assert sum(m.name == "longitudinal_strain" and m.layer == "mid_wall" for m in result.measurements) == 6
+
+
+@pytest.mark.slow
+def test_the_whole_job_for_a_cycle_of_45_frames_fits_into_fifteen_seconds_on_two_cores(echo_data, tmp_path):
+    import torch
+
+    from benchmarks.analysis_speed import stages
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        spent = stages(echo_data / "clips" / "apical4_echotracker_45f.mp4", tmp_path)
+    finally:
+        torch.set_num_threads(threads)
+    # The processor's seconds, since other work on the machine must not decide: two cores share at least half of them.
+    assert spent["all"][1] <= 22

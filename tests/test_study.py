@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
+import cv2
 import numpy as np
+import pandas as pd
 import pytest
 
 import echomotion as em
 from echomotion.core import Status, View
-from echomotion.report.study import RESULTS, save_study
+from echomotion.report.study import BULLSEYES, RESULTS, save_study
 from echomotion.study import check_views, compose_study
 from tests.report.samples import ventricle
 
@@ -66,6 +68,12 @@ def test_a_study_is_saved_with_page_bullseye_and_views(views, tmp_path):
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert "A2C is missing" in page
     assert "<script" not in page
-    ElementTree.parse(folder / "bullseye.svg")
+    for name in BULLSEYES:
+        ElementTree.parse(folder / f"{name}.svg")
+        rows, columns = cv2.imread(str(folder / f"{name}.png")).shape[:2]
+        assert min(rows, columns) > 500
+        assert len(pd.read_csv(folder / f"{name}.csv")) == 16
+    assert page.count("<img src=") == 2
+    assert "Time to peak longitudinal strain, ms" in page
     with pytest.raises(em.OutputError, match="--overwrite"):
         save_study(study, folder)

@@ -23,10 +23,12 @@ from echomotion.core import (
     View,
     WallPoints,
 )
+from echomotion.measure.anchor import anchored
 from echomotion.measure.beats import headline
 from echomotion.measure.circumferential import ring_points
 from echomotion.measure.clip_measurements import MeasureOptions, clip_measurements, tracked_phases
 from echomotion.measure.phases import find_phases, phases_from_user
+from echomotion.measure.steadiness import unsteady
 from echomotion.measure.strain_types import RADIAL, StrainCurves, join_beats
 from echomotion.measure.volumes import VolumeCurve, cavity_area, volume_curve
 from echomotion.measure.wall_points import wall_points
@@ -52,6 +54,8 @@ class AnalysisOptions:
         Names from :func:`echomotion.list_models`.
     points : int
         Points per line of the wall.
+    anchor : bool
+        Hold the tracked lines on the segmented wall (:mod:`echomotion.measure.anchor`); apical views only.
     ed_s, es_s : float, optional
         Times of end-diastole and end-systole in seconds, set by hand (both or neither).
     measure : MeasureOptions
@@ -61,6 +65,7 @@ class AnalysisOptions:
     segmenter: str = DEFAULT_SEGMENTER
     tracker: str = DEFAULT_TRACKER
     points: int = 61
+    anchor: bool = True
     ed_s: float | None = None
     es_s: float | None = None
     measure: MeasureOptions = field(default_factory=MeasureOptions)
@@ -163,10 +168,13 @@ def analyze(clip: Clip, *, options: AnalysisOptions | None = None, progress: Sta
     masks = segment(clip, model=chosen.segmenter, progress=lambda done, total: tell("segment", done, total))
     volumes = volume_curve(masks, clip.spacing_mm, technique=chosen.measure.technique)
     # The area alone says where tracking starts; once the wall is tracked, it has a say in the phases.
-    phases = _phases(clip, volumes.area, chosen)
+    phases = _phases(clip, masks, volumes.area, chosen)
     tracks, reason = _track_wall(clip, masks, phases, chosen, tell)
     if tracks and chosen.ed_s is None:
         phases = tracked_phases(volumes.area, clip.times_s, clip.r_wave_times_s, tracks, clip.spacing_mm)
+    if chosen.anchor and clip.view is not View.PSAX:
+        # After the phases, to which the tracked wall must be a witness of its own.
+        tracks = {layer: anchored(line, volumes.walls, clip.times_s, clip.spacing_mm) for layer, line in tracks.items()}
     return compose(
         clip,
         masks,
@@ -279,8 +287,11 @@ def describe_clip(clip: Clip) -> dict[str, Any]:
     }
 
 
-def _phases(clip: Clip, area: NDArray[np.float64], options: AnalysisOptions) -> Phases:
+def _phases(clip: Clip, masks: Masks, area: NDArray[np.float64], options: AnalysisOptions) -> Phases:
     if options.ed_s is None or options.es_s is None:
+        lost = unsteady(masks)
+        if lost:
+            return Phases((), "area", 0.0, f"no ventricle was found: {lost}")
         return find_phases(area, clip.times_s, clip.r_wave_times_s)
     first, last = float(clip.times_s[0]), float(clip.times_s[-1])
     for name, time in (("end-diastole", options.ed_s), ("end-systole", options.es_s)):

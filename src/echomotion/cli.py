@@ -102,6 +102,7 @@ def analyze(
     view: ViewName = None,
     segmenter: SegmenterName = DEFAULT_SEGMENTER,
     tracker: TrackerName = DEFAULT_TRACKER,
+    anchor: Annotated[bool, typer.Option(help="Hold the tracked lines on the segmented wall.")] = True,
     ed: Annotated[float | None, typer.Option(help="Time of end-diastole in seconds, set by hand.")] = None,
     es: Annotated[float | None, typer.Option(help="Time of end-systole in seconds, set by hand.")] = None,
     strain: Annotated[str, typer.Option(help="Lagrangian or natural strain.")] = "Lagrangian",
@@ -154,7 +155,9 @@ def analyze(
         )
     except DataError as error:
         raise typer.BadParameter(str(error)) from None
-    options = analysis.AnalysisOptions(segmenter=segmenter, tracker=tracker, ed_s=ed, es_s=es, measure=measure)
+    options = analysis.AnalysisOptions(
+        segmenter=segmenter, tracker=tracker, anchor=anchor, ed_s=ed, es_s=es, measure=measure
+    )
     if study:
         if view is not None or ed is not None or dicom:
             raise typer.BadParameter("--study does not go with --view, --ed, --es and --dicom")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,21 @@ def test_strain_has_phases_segments_and_their_colours() -> None:
     assert all(colour.lower() in svg.lower() for colour in SEGMENT_COLOURS)
     assert len(segment_curves(analysis)) == 6
     assert "basal inferoseptal" not in _texts(strain_svg(analysis, legend=False))
+
+
+@pytest.mark.parametrize(("after", "sides"), [(0.35, ("end", "start")), (0.2, ("start", "end"))])
+def test_a_given_valve_closure_is_marked_beside_end_systole(after: float, sides: tuple[str, str]) -> None:
+    found = ventricle()
+    assert "AVC" not in _texts(strain_svg(found))
+    given = {**found.provenance, "options": {"measure": {"strain": {"avc_after_ed_s": after}}}}
+    beat = found.phases.beats[0]
+    svg = strain_svg(replace(found, provenance=given))
+    assert _texts(svg).count("AVC") == 1
+    nodes = {node.text: node for node in ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")}
+    # The two names stand on either side, away from each other, the later one on the right.
+    assert (after > beat.es_s - beat.ed_s) == (sides == ("end", "start"))
+    styles = tuple(nodes[name].get("style", "") for name in ("ES", "AVC"))
+    assert tuple("text-anchor: end" in style for style in styles) == tuple(side == "end" for side in sides)
 
 
 def test_every_beat_is_marked() -> None:

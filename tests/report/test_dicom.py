@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from pydicom.data import get_testdata_file
 from pydicom.sr import _concepts_dict
 from pydicom.sr.coding import Code
 
+import echomotion as em
 from echomotion.analysis import Analysis
 from echomotion.core import Clip, DataError, Layer, Masks, Measurement, OutputError, Source, Status, View
 from echomotion.core.views import segment_names
@@ -268,3 +270,27 @@ def test_bad_input_is_refused_in_one_line(case: tuple[Path, Analysis], tmp_path:
     monkeypatch.setattr(dicom_header.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(OutputError, match=r"echomotion\[dicom\]"):
         read_header(path, analysis.clip)
+
+
+@pytest.mark.slow
+def test_results_of_a_real_cine_come_back_with_the_same_numbers_and_open_elsewhere(tmp_path: Path) -> None:
+    path = get_testdata_file("examples_ybr_color.dcm", download=False)
+    found = em.analyze(em.read_clip(path))
+    folder = found.save(tmp_path / "out", dicom=path)
+
+    def by_place(rows: tuple[Measurement, ...]) -> dict[tuple[object, ...], tuple[object, ...]]:
+        return {(m.name, m.view, m.beat, m.layer, m.segment): (m.value, m.unit, m.status, m.frames) for m in rows}
+
+    written, read = by_place(found.measurements), by_place(read_sr(folder / "measurements.dcm"))
+    assert len(written) == len(found.measurements) > 100
+    assert written.keys() == read.keys()
+    for place, (value, *rest) in written.items():
+        assert read[place][0] == pytest.approx(value, rel=1e-9, nan_ok=True)
+        assert list(read[place][1:]) == rest
+    masks, spacing = read_seg(folder / "masks.dcm")
+    np.testing.assert_array_equal(masks.labels, found.masks.labels)
+    assert spacing == pytest.approx(found.clip.spacing_mm)
+    for tool, name in (("dsrdump", "measurements.dcm"), ("dcmdump", "measurements.dcm"), ("dcmdump", "masks.dcm")):
+        if shutil.which(tool):
+            done = subprocess.run([tool, folder / name], capture_output=True, text=True, errors="replace", check=False)
+            assert done.returncode == 0, (tool, done.stderr)

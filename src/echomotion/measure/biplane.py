@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from echomotion.core.errors import DataError
 from echomotion.core.masks import Masks
 from echomotion.core.measurement import Beat, Measurement, Phases
 from echomotion.core.views import View
 from echomotion.measure.area_length import chamber_volume
 from echomotion.measure.beats import doubts, mean_over_beats
 from echomotion.measure.contours import FloatArray
-from echomotion.measure.disks import ChamberPlane, Convention, Technique, chosen, shared_length
+from echomotion.measure.disks import ChamberPlane, Convention, Technique, check_convention, chosen, shared_length
 from echomotion.measure.rows import judged
 from echomotion.measure.volumes import NAMES, VolumeCurve, beat_frames, curve_at, method_words, plane_at, volume_rows
 
@@ -119,8 +118,7 @@ def biplane_measurements(
         On an unknown technique or convention, or the camus convention with another technique than disks.
     """
     rule, way = chosen(Convention, convention), chosen(Technique, technique)
-    if way is not Technique.DISKS and rule is Convention.CAMUS:
-        raise DataError("the camus convention is about the height of disks; it needs the technique disks")
+    check_convention(way, rule)
     reason = refusal(first, second, "volumes")
     if reason:
         units = ("mL", "mL", "mL", "%", "%")

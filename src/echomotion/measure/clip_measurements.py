@@ -16,7 +16,7 @@ from echomotion.core.views import SegmentModel, View
 from echomotion.measure.biplane import ApicalView
 from echomotion.measure.contours import FloatArray
 from echomotion.measure.dimensions import dimension_curves, dimension_measurements
-from echomotion.measure.disks import Convention, Technique
+from echomotion.measure.disks import Convention, Technique, check_convention
 from echomotion.measure.left_atrium import atrial_measurements
 from echomotion.measure.lengths import line_length
 from echomotion.measure.parasternal import measuring_line
@@ -47,6 +47,11 @@ class MeasureOptions:
         ``ase`` or ``camus``, for the height of disks.
     subject : Subject
         Sex and body size, for indices.
+
+    Raises
+    ------
+    DataError
+        When technique and convention do not go together.
     """
 
     strain: StrainOptions = field(default_factory=StrainOptions)
@@ -55,6 +60,9 @@ class MeasureOptions:
     technique: Technique = Technique.DISKS
     convention: Convention = Convention.ASE
     subject: Subject = field(default_factory=Subject)
+
+    def __post_init__(self) -> None:
+        check_convention(self.technique, self.convention)
 
 
 def tracked_phases(

@@ -48,6 +48,12 @@ def chosen(kind: type[_Choice], value: str) -> _Choice:
         raise DataError(f"unknown {kind.__name__.lower()} {value!r}; there are {names}") from None
 
 
+def check_convention(technique: Technique, convention: Convention) -> None:
+    """Refuse the camus convention, which is about the height of disks, for volumes that are made of none."""
+    if convention is Convention.CAMUS and technique is not Technique.DISKS:
+        raise DataError("the camus convention is about the height of disks; it needs the technique disks")
+
+
 @dataclass(frozen=True)
 class ChamberPlane:
     """What one view shows of a chamber on one frame, in mm (px where the view is not calibrated).

@@ -235,7 +235,7 @@ class CurveMaker:
 
     def _method(self, drift: float, *, compensated: bool, whole_beat: bool) -> str:
         if compensated:
-            how = f"linear drift of {drift:.1f} points compensated"
+            how = f"linear drift of {round(drift, 1) + 0.0:.1f} points compensated"
         else:
             how = "drift not compensated" + ("" if whole_beat else " (no whole beat)")
         smooth = f", smoothed over time by {self.options.smoothing_s:g} s" if self.options.smoothing_s else ""

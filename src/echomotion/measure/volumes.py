@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from echomotion.core.clip import checked_spacing
-from echomotion.core.errors import DataError
 from echomotion.core.masks import Masks
 from echomotion.core.measurement import Beat, Measurement, Phases, Status
 from echomotion.core.views import View
@@ -22,6 +23,7 @@ from echomotion.measure.disks import (
     Convention,
     Technique,
     chamber_plane,
+    check_convention,
     chosen,
     shared_length,
     sum_of_disks,
@@ -61,6 +63,8 @@ class VolumeCurve:
         What the volumes were made from, in mm or px; None where the wall is not found.
     technique : Technique
         How they were made.
+    walls : tuple of WallLines or None, T
+        The outlines themselves.
     """
 
     volume: FloatArray
@@ -70,6 +74,7 @@ class VolumeCurve:
     reasons: tuple[str, ...]
     planes: tuple[ChamberPlane | None, ...] = field(repr=False)
     technique: Technique = Technique.DISKS
+    walls: tuple[WallLines | None, ...] = field(default=(), repr=False)
 
     def volume_with(self, plane: ChamberPlane, length: float | None) -> float:
         """Volume of a plane in `volume_unit`, its disks as long as stated (:func:`shared_length`)."""
@@ -134,8 +139,7 @@ def volume_measurements(
         On an unknown technique or convention, or the camus convention with another technique than disks.
     """
     rule, way = chosen(Convention, convention), chosen(Technique, technique)
-    if (curve.technique if curve is not None else way) is not Technique.DISKS and rule is Convention.CAMUS:
-        raise DataError("the camus convention is about the height of disks; it needs the technique disks")
+    check_convention(curve.technique if curve is not None else way, rule)
     refusal = not_apical(view, "monoplane volumes")
     unit = "px3" if spacing_mm is None else "mL"
     units = dict(zip(NAMES, (unit, unit, unit, "%", "bpm"), strict=True))
@@ -174,17 +178,24 @@ def curve_at(
     volume, area = np.full((2, masks.n_frames), np.nan)
     reasons = [""] * masks.n_frames
     planes: list[ChamberPlane | None] = [None] * masks.n_frames
-    for t in frames:
+    walls: list[WallLines | None] = [None] * masks.n_frames
+
+    def read(t: int) -> None:
         try:
-            plane = planes[t] = wall_plane(find_wall(masks, t, spacing_mm), spacing_mm)
+            wall = walls[t] = find_wall(masks, t, spacing_mm)
+            plane = planes[t] = wall_plane(wall, spacing_mm)
             volume[t] = _in_volume_unit(chamber_volume(technique, plane), spacing_mm)
         except WallNotFoundError as error:
             reasons[t] = error.reason
+
+    # Filters of SciPy run beside each other, and each frame fills its own place.
+    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
+        list(pool.map(read, frames))
     if frames:
         part = masks if len(frames) == masks.n_frames else Masks(masks.labels[frames], masks.classes)
         area[frames] = cavity_area(part, spacing_mm)
     units = ("px3", "px2") if spacing_mm is None else ("mL", "cm2")
-    return VolumeCurve(volume, area, *units, tuple(reasons), tuple(planes), technique)
+    return VolumeCurve(volume, area, *units, tuple(reasons), tuple(planes), technique, tuple(walls))
 
 
 def plane_at(

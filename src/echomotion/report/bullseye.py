@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
+
+from matplotlib.figure import Figure
+from matplotlib.patches import Wedge
 
 from echomotion.core import Measurement, Status
 from echomotion.core.views import SegmentModel
@@ -14,6 +18,26 @@ from echomotion.report.words import number, plain_name, unit_sign
 _RAMP = ("#FDE725", "#BDBF55", "#8A8678", "#575C6D", "#00336F")
 _SIZE = 360
 _RADII = (170.0, 120.0, 70.0, 26.0)
+_INK, _UNKNOWN, _HATCH = "#17212b", "#d5dadf", "#8b949d"
+
+
+@dataclass(frozen=True)
+class _Field:
+    """Where a segment lies: radii, first angle and width in degrees against the clock from the right."""
+
+    name: str
+    outer: float
+    inner: float
+    start: float
+    step: float
+
+    @property
+    def middle(self) -> tuple[float, float]:
+        """Where its value stands; y runs upwards."""
+        if self.step == 360:
+            return 0.0, 0.0
+        radius = (self.outer + self.inner) / 2 if self.inner else 0.6 * self.outer
+        return _at(radius, self.start + self.step / 2)
 
 
 def bullseye_svg(rows: Mapping[str, Measurement], model: SegmentModel, *, low: float, high: float, title: str) -> str:
@@ -34,19 +58,6 @@ def bullseye_svg(rows: Mapping[str, Measurement], model: SegmentModel, *, low: f
     str
         A marked value (``low_confidence``) carries an asterisk. No script, no outside resource.
     """
-    apical = 6 if model is SegmentModel.EIGHTEEN else 4
-    names = model.segments
-    inner = _RADII[3] if model is SegmentModel.SEVENTEEN else 0.0
-    rings = ((_RADII[0], _RADII[1], names[:6]), (_RADII[1], _RADII[2], names[6:12]))
-    fields = []
-    for outer, near, part in (*rings, (_RADII[2], inner, names[12 : 12 + apical])):
-        step = 360 / len(part)
-        # The anterior wall is at the top; the others follow against the clock.
-        fields += [
-            _field(outer, near, 90 - step / 2 + k * step, step, rows.get(n), n, low, high) for k, n in enumerate(part)
-        ]
-    if model is SegmentModel.SEVENTEEN:
-        fields.append(_cap(inner, rows.get(names[-1]), names[-1], low, high))
     hatch = (
         '<defs><pattern id="bull-hatch" width="7" height="7" patternUnits="userSpaceOnUse" '
         'patternTransform="rotate(45)"><rect width="7" height="7" fill="#d5dadf"/>'
@@ -56,43 +67,90 @@ def bullseye_svg(rows: Mapping[str, Measurement], model: SegmentModel, *, low: f
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{-half:g} {-half:g} {_SIZE} {_SIZE}" role="img" '
         f'aria-label="{text(title)}" class="figure bullseye" font-family="system-ui, sans-serif">{hatch}'
-        f"{''.join(fields)}</svg>"
+        f"{''.join(_shape(field, rows.get(field.name), low, high) for field in _fields(model))}</svg>"
     )
 
 
-def _field(
-    outer: float, inner: float, start: float, step: float, row: Measurement | None, name: str, low: float, high: float
-) -> str:
+def bullseye_figure(
+    rows: Mapping[str, Measurement], model: SegmentModel, *, low: float, high: float, title: str
+) -> Figure:
+    """The same bull's-eye as a figure on white paper, with its title; see :func:`bullseye_svg`."""
+    figure = Figure(figsize=(4.0, 4.3))
+    axes = figure.add_axes((0.02, 0.02, 0.96, 0.9))
+    half = _SIZE / 2
+    axes.set(xlim=(-half, half), ylim=(-half, half), aspect="equal")
+    axes.axis("off")
+    axes.set_title(title, fontsize=9.5, color=_INK)
+    for field in _fields(model):
+        fill, ink, label = _look(rows.get(field.name), low, high)
+        wedge = Wedge((0, 0), field.outer, field.start, field.start + field.step, width=field.outer - field.inner)
+        wedge.set(facecolor=fill or _UNKNOWN, edgecolor="white", linewidth=1.2)
+        axes.add_patch(wedge)
+        if fill is None:
+            hatched = Wedge((0, 0), field.outer, field.start, field.start + field.step, width=field.outer - field.inner)
+            hatched.set(facecolor="none", edgecolor=_HATCH, linewidth=0, hatch="///")
+            axes.add_patch(hatched)
+        axes.text(*field.middle, label, color=ink, fontsize=10, ha="center", va="center")
+    return figure
+
+
+def _fields(model: SegmentModel) -> list[_Field]:
+    apical = 6 if model is SegmentModel.EIGHTEEN else 4
+    names = model.segments
+    inner = _RADII[3] if model is SegmentModel.SEVENTEEN else 0.0
+    rings = (
+        (_RADII[0], _RADII[1], names[:6]),
+        (_RADII[1], _RADII[2], names[6:12]),
+        (_RADII[2], inner, names[12 : 12 + apical]),
+    )
+    fields = []
+    for outer, near, part in rings:
+        step = 360 / len(part)
+        # The anterior wall is at the top; the others follow against the clock.
+        fields += [_Field(name, outer, near, 90 - step / 2 + k * step, step) for k, name in enumerate(part)]
+    if model is SegmentModel.SEVENTEEN:
+        fields.append(_Field(names[-1], inner, 0.0, 0.0, 360.0))
+    return fields
+
+
+def _at(radius: float, degrees: float) -> tuple[float, float]:
+    return radius * math.cos(math.radians(degrees)), radius * math.sin(math.radians(degrees))
+
+
+def _outline(field: _Field) -> str:
+    """The opening of the SVG element of a field."""
+    if field.step == 360:
+        return f'<circle r="{field.outer:g}"'
+
     def at(radius: float, degrees: float) -> str:
-        return f"{radius * math.cos(math.radians(degrees)):.2f} {-radius * math.sin(math.radians(degrees)):.2f}"
+        x, y = _at(radius, degrees)
+        return f"{x:.2f} {-y:.2f}"
 
-    stop = start + step
-    way = f"M{at(outer, start)}A{outer:g} {outer:g} 0 0 0 {at(outer, stop)}L{at(inner, stop)}"
-    if inner:
-        way += f"A{inner:g} {inner:g} 0 0 1 {at(inner, start)}"
-    middle = start + step / 2
-    radius = (outer + inner) / 2 if inner else 0.6 * outer
-    return _shape(f'<path d="{way}Z"', at(radius, middle), row, name, low, high)
-
-
-def _cap(radius: float, row: Measurement | None, name: str, low: float, high: float) -> str:
-    return _shape(f'<circle r="{radius:g}"', "0 0", row, name, low, high)
+    stop = field.start + field.step
+    way = f"M{at(field.outer, field.start)}A{field.outer:g} {field.outer:g} 0 0 0 {at(field.outer, stop)}"
+    way += f"L{at(field.inner, stop)}"
+    if field.inner:
+        way += f"A{field.inner:g} {field.inner:g} 0 0 1 {at(field.inner, field.start)}"
+    return f'<path d="{way}Z"'
 
 
-def _shape(opening: str, place: str, row: Measurement | None, name: str, low: float, high: float) -> str:
-    known = row is not None and row.status is not Status.NOT_MEASURABLE
-    x, y = place.split()
-    if row is None or not known:
-        fill, ink, label, said = "url(#bull-hatch)", "#17212b", "–", "not measurable"
-    else:
-        share = min(max((row.value - low) / (high - low), 0.0), 1.0)
-        fill, ink = _colour(share)
-        mark = "*" if row.status is Status.LOW_CONFIDENCE else ""
-        label = number(row.value, row.unit) + mark
-        said = f"{label} {unit_sign(row.unit)}"
+def _look(row: Measurement | None, low: float, high: float) -> tuple[str | None, str, str]:
+    """Colour of a field (None where nothing is known), of the text on it, and that text."""
+    if row is None or row.status is Status.NOT_MEASURABLE:
+        return None, _INK, "–"
+    share = min(max((row.value - low) / (high - low), 0.0), 1.0)
+    mark = "*" if row.status is Status.LOW_CONFIDENCE else ""
+    return *_colour(share), number(row.value, row.unit) + mark
+
+
+def _shape(field: _Field, row: Measurement | None, low: float, high: float) -> str:
+    fill, ink, label = _look(row, low, high)
+    said = "not measurable" if row is None or fill is None else f"{label} {unit_sign(row.unit)}"
+    x, y = field.middle
     return (
-        f'<g><title>{text(plain_name(name))}: {text(said)}</title>{opening} fill="{fill}" stroke="var(--paper, #fff)" '
-        f'stroke-width="1.5"/><text x="{x}" y="{y}" dy=".35em" text-anchor="middle" font-size="13" '
+        f"<g><title>{text(plain_name(field.name))}: {text(said)}</title>{_outline(field)} "
+        f'fill="{fill or "url(#bull-hatch)"}" stroke="var(--paper, #fff)" '
+        f'stroke-width="1.5"/><text x="{x:.2f}" y="{-y:.2f}" dy=".35em" text-anchor="middle" font-size="13" '
         f'fill="{ink}">{text(label)}</text></g>'
     )
 

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from echomotion.analysis import Analysis, Curve
 from echomotion.io.write import atomic_path
 from echomotion.report.style import BLUE, VERMILLION, segment_colours, segment_dashes
-from echomotion.report.words import phase_times, plain_name, unit_sign
+from echomotion.report.words import closure_times, phase_times, plain_name, unit_sign
 
 STRAIN = "longitudinal_strain"
 # Placeholders that a vector figure carries for colours that the page's scheme decides.
@@ -72,7 +72,8 @@ def finish_axes(axes: Axes, analysis: Analysis, palette: Palette, label: str) ->
     times = analysis.clip.times_s
     axes.set_xlim(times[0], times[-1] if len(times) > 1 else times[0] + 1)
     ed, es = phase_times(analysis)
-    for name, marks, style in (("ED", ed, (0, (1, 2))), ("ES", es, "solid")):
+    closures = closure_times(analysis)
+    for name, marks, style in (("ED", ed, (0, (1, 2))), ("ES", es, "solid"), ("AVC", closures, (0, (5, 2)))):
         for time in marks:
             axes.axvline(time, color=palette.muted, linewidth=0.9, linestyle=style, zorder=0)
             axes.annotate(
@@ -81,7 +82,8 @@ def finish_axes(axes: Axes, analysis: Analysis, palette: Palette, label: str) ->
                 (0, 3),
                 xycoords=("data", "axes fraction"),
                 textcoords="offset points",
-                ha="center",
+                # At the left edge stands the power of ten of the axis.
+                ha="left" if time - times[0] < 0.03 * (times[-1] - times[0]) else _side(name, time, es, closures),
                 color=palette.muted,
                 fontsize=8.5,
             )
@@ -98,6 +100,15 @@ def finish_axes(axes: Axes, analysis: Analysis, palette: Palette, label: str) ->
     for side, spine in axes.spines.items():
         spine.set_visible(side == "bottom")
         spine.set_color(palette.muted)
+
+
+def _side(name: str, time: float, es: list[float], closures: list[float]) -> str:
+    """Where a mark's name stands: end-systole and valve closure are close, so theirs turn away from each other."""
+    if name == "ED" or not es or not closures:
+        return "center"
+    other = min(closures if name == "ES" else es, key=lambda value: abs(value - time))
+    before = time < other or (time == other and name == "ES")
+    return "right" if before else "left"
 
 
 def has_values(analysis: Analysis, name: str) -> bool:

@@ -53,8 +53,8 @@ def bullets(items: Iterable[object]) -> str:
 
 
 def definitions(rows: Iterable[tuple[str, str]], kind: str) -> str:
-    """Terms and what they are, the latter already HTML."""
-    body = "".join(f"<dt>{text(term)}</dt><dd>{meaning}</dd>" for term, meaning in rows)
+    """Terms and what they are, the latter already HTML; each pair in a box of its own, so that none is torn apart."""
+    body = "".join(f"<div><dt>{text(term)}</dt><dd>{meaning}</dd></div>" for term, meaning in rows)
     return f'<dl class="{kind}">{body}</dl>'
 
 

@@ -29,13 +29,15 @@ _FONT = "DejaVuSans.ttf"
 def overlay_frames(analysis: Analysis) -> Iterator[Picture]:
     """The pictures of ``overlay.mp4``, one a frame of the clip.
 
+    The curves are drawn by the call itself, so what comes after may be read on another thread.
+
     Parameters
     ----------
     analysis : Analysis
 
-    Yields
-    ------
-    uint8 (H, W, 3)
+    Returns
+    -------
+    iterator of uint8 (H, W, 3)
         Red, green, blue; H and W are even and the same for all.
     """
     clip = analysis.clip
@@ -46,16 +48,19 @@ def overlay_frames(analysis: Analysis) -> Iterator[Picture]:
     head = _Head(analysis, width)
     left = (width - columns) // 2
     empty = np.full((_HEAD + rows + _STRIP, width, 3), rgb(DARK), dtype=np.uint8)
-    for frame in range(clip.n_frames):
+
+    def drawn(frame: int) -> Picture:
         canvas = empty.copy()
         canvas[:_HEAD] = head.at(frame)
         canvas[_HEAD : _HEAD + rows, left : left + columns] = draw_frame(analysis, frame, geometry)
         canvas[_HEAD + rows :] = strip.at(float(clip.times_s[frame]))
-        yield canvas
+        return canvas
+
+    return map(drawn, range(clip.n_frames))
 
 
-def write_overlay(path: str | Path, analysis: Analysis) -> None:
-    """The overlay as a video in real time.
+def write_overlay(path: str | Path, analysis: Analysis, frames: Iterator[Picture] | None = None) -> None:
+    """The overlay as a video in real time, of `frames` where :func:`overlay_frames` was called before.
 
     Raises
     ------
@@ -63,7 +68,7 @@ def write_overlay(path: str | Path, analysis: Analysis) -> None:
         When the file cannot be written.
     """
     interval = analysis.clip.frame_interval_s
-    write_video(path, overlay_frames(analysis), 1 / interval if np.isfinite(interval) else 1.0)
+    write_video(path, frames or overlay_frames(analysis), 1 / interval if np.isfinite(interval) else 1.0)
 
 
 class _Head:

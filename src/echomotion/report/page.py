@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from string import Template
@@ -22,6 +23,7 @@ from echomotion.report.thickness import thickness_figure, wall_thickness
 from echomotion.report.words import (
     PHASE_SOURCES,
     SHORT,
+    closure_times,
     find,
     headline_rows,
     in_words,
@@ -57,9 +59,10 @@ def report_page(analysis: Analysis) -> str:
         _key_frames(analysis),
         _curves(analysis),
         _wall(analysis),
-        _section("All measurements", measurement_table(analysis)),
-        _section("How each number was made", method_list(analysis)),
-        _section("What made them", origin(analysis)),
+        _section("All measurements", measurement_table(analysis), "on-screen"),
+        _section("How the numbers were made", method_list(analysis)),
+        _section("What made them", origin(analysis), "on-screen"),
+        _elsewhere(analysis),
     )
     return template.substitute(
         title=text(f"{analysis.clip.source.name} – echomotion"),
@@ -162,10 +165,17 @@ def key_times(analysis: Analysis) -> list[tuple[str, float]]:
 
 
 def _key_frames(analysis: Analysis) -> str:
+    figures, wide = frame_figures(analysis, key_times(analysis))
+    kind = "frames wide" if wide else "frames"
+    return _section("Key frames", f'<div class="{kind}">{"".join(figures)}</div>{_picture_key(analysis)}')
+
+
+def frame_figures(analysis: Analysis, moments: Sequence[tuple[str, float]]) -> tuple[list[str], bool]:
+    """Frames nearest to named times as HTML figures that hold their pictures, and whether these are wide."""
     geometry = fit(analysis.clip, _PICTURE, region_of_interest(analysis))
     rows, columns = geometry.grid_shape
     figures = []
-    for name, time in key_times(analysis):
+    for name, time in moments:
         frame = analysis.clip.frame_at(time)
         picture = draw_frame(analysis, frame, geometry, trails=False)
         data = base64.b64encode(cv2.imencode(".png", picture[..., ::-1])[1].tobytes()).decode("ascii")
@@ -174,8 +184,7 @@ def _key_frames(analysis: Analysis) -> str:
             f'<figure><img src="data:image/png;base64,{data}" width="{columns}" height="{rows}" '
             f'alt="{text(name)}, {when}"><figcaption>{text(name)}<span>{when}</span></figcaption></figure>'
         )
-    wide = " wide" if columns > _WIDE * rows else ""
-    return _section("Key frames", f'<div class="frames{wide}">{"".join(figures)}</div>{_picture_key(analysis)}')
+    return figures, columns > _WIDE * rows
 
 
 def _picture_key(analysis: Analysis) -> str:
@@ -207,9 +216,10 @@ def _curves(analysis: Analysis) -> str:
         size = f"<p>There is no curve: {text(_reason(analysis, 'end_diastolic_volume'))}.</p>"
     note = ""
     if phase_times(analysis)[0]:
-        note = '<p class="note">Dotted lines mark end-diastole (ED), solid lines end-systole (ES).</p>'
+        closure = ", dashed lines the closing of the aortic valve (AVC)" if closure_times(analysis) else ""
+        note = f'<p class="note">Dotted lines mark end-diastole (ED), solid lines end-systole (ES){closure}.</p>'
     return (
-        f'<section class="curves"><div><h2>Longitudinal strain, {plain_name(LAYERS[0])}</h2>{strain}</div>'
+        f'<section class="curves break"><div><h2>Longitudinal strain, {plain_name(LAYERS[0])}</h2>{strain}</div>'
         f"<div><h2>Volume and area of the cavity</h2>{size}{note}</div></section>"
     )
 
@@ -238,6 +248,15 @@ def _wall(analysis: Analysis) -> str:
     return (
         f'<section class="curves"><div><h2>Thickness of the wall</h2>{strip}</div>'
         f'<div><h2>Quality of tracking, {plain_name(LAYERS[0])}</h2>{table}<p class="note">{note}</p></div></section>'
+    )
+
+
+def _elsewhere(analysis: Analysis) -> str:
+    """Where paper leaves off."""
+    return (
+        f'<p class="on-paper note">All {len(analysis.measurements)} measurements with status, frames and method, and '
+        "the models, versions and options behind them, are on the screen's page, report.html; the numbers also in "
+        "measurements.csv.</p>"
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from echomotion.analysis import Analysis
-from echomotion.core import Measurement
+from echomotion.core import Measurement, View
 from echomotion.report.html import definitions, plain_value, status_badge, text, value_cell
 from echomotion.report.words import PHASE_SOURCES, SHORT, in_words, plain_name
 
@@ -47,7 +47,7 @@ def method_list(analysis: Analysis) -> str:
     items = "".join(
         f'<li id="m{k}"><b>M{k}</b><span>{text(_sentence(method))}</span></li>' for method, k in methods.items()
     )
-    listed = f'<ul class="methods">{items}</ul>' if items else ""
+    listed = f'<ul class="methods on-screen">{items}</ul>' if items else ""
     return f"<p>{text(_paragraph(analysis))}</p><p>{text(sentence)}</p>{listed}"
 
 
@@ -64,9 +64,11 @@ def _paragraph(analysis: Analysis) -> str:
     ]
     if analysis.tracks:
         lines = ", ".join(plain_name(layer) for layer in analysis.tracks)
+        held = options.get("anchor") and clip.view is not View.PSAX
+        anchored = " and, across the wall, held on its segmented outline" if held else ""
         parts.append(
             f"The heart was segmented by {options.get('segmenter', 'given masks')}, and points along the lines of the "
-            f"wall ({lines}) were tracked by {options.get('tracker', 'a tracker')}."
+            f"wall ({lines}) were tracked by {options.get('tracker', 'a tracker')}{anchored}."
         )
     if strain:
         drift = "with" if strain.get("drift_compensation") else "without"

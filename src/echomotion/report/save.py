@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from echomotion.report.dicom_header import Header, read_header
 from echomotion.report.dicom_seg import write_seg
 from echomotion.report.dicom_sr import write_sr
 from echomotion.report.figures import FIGURES, write_figures
-from echomotion.report.overlay import write_overlay
+from echomotion.report.overlay import overlay_frames, write_overlay
 from echomotion.report.page import write_page
 from echomotion.report.tables import measurement_table
 
@@ -99,8 +100,17 @@ def save_analysis(
 
 
 def _write_all(analysis: Analysis, folder: Path, header: Header | None) -> None:
+    # Matplotlib stays on this thread; pictures of frames are drawn and coded beside it.
+    frames = overlay_frames(analysis)
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        video = pool.submit(write_overlay, folder / "overlay.mp4", analysis, frames)
+        _write_rest(analysis, folder, header)
+        video.result()
+
+
+def _write_rest(analysis: Analysis, folder: Path, header: Header | None) -> None:
+    """All but the video."""
     clip = analysis.clip
-    write_overlay(folder / "overlay.mp4", analysis)
     write_page(folder / "report.html", analysis)
     write_figures(folder, analysis)
     write_table(folder / "measurements.csv", measurement_table(analysis.measurements))

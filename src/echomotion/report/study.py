@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from string import Template
 
-from echomotion.core import Measurement, OutputError
+from matplotlib.figure import Figure
+
+from echomotion.core import Measurement, OutputError, Status
+from echomotion.core.views import SegmentModel
 from echomotion.io.write import atomic_path, write_json, write_table
 from echomotion.measure.beats import headline
-from echomotion.report.bullseye import bullseye_svg
+from echomotion.report.bullseye import bullseye_figure, bullseye_svg
+from echomotion.report.curves import write_svg
 from echomotion.report.html import bullets, status_badge, text, value_cell
+from echomotion.report.page import frame_figures, key_times
 from echomotion.report.save import check_folder, save_analysis
 from echomotion.report.tables import measurement_table
 from echomotion.report.words import SHORT, find, in_words, number, plain_name, unit_sign
 from echomotion.study import StudyAnalysis
 
-RESULTS = ("report.html", "bullseye.svg", "bullseye.csv", "measurements.csv", "measurements.json")
+BULLSEYES = ("bullseye_strain", "bullseye_time_to_peak")
+RESULTS = (
+    "report.html",
+    *(f"{name}.{kind}" for name in BULLSEYES for kind in ("svg", "png", "csv")),
+    "measurements.csv",
+    "measurements.json",
+)
 _CARDS = ("ejection_fraction", "global_longitudinal_strain", "mechanical_dispersion", "wall_motion_score_index")
-_STRAIN = "longitudinal_strain"
+_STRAIN, _PEAK = "longitudinal_strain", "time_to_peak_longitudinal_strain"
 # Strain at which the colours of the bull's-eye begin and end, in %.
 _WEAK, _STRONG = 0.0, -25.0
+# The least range of the colours of times to peak, in ms.
+_LEAST_RANGE_MS = 50.0
+_DPI = 200
 
 
 def save_study(study: StudyAnalysis, folder: str | Path, *, overwrite: bool = False) -> Path:
@@ -37,13 +52,15 @@ def save_study(study: StudyAnalysis, folder: str | Path, *, overwrite: bool = Fa
         save_analysis(found, target / str(view), overwrite=overwrite)
     try:
         target.mkdir(parents=True, exist_ok=True)
-        segments = _segments(study)
         write_table(target / "measurements.csv", measurement_table(study.measurements))
         write_json(target / "measurements.json", study.as_dict())
-        write_table(target / "bullseye.csv", measurement_table(segments))
-        for name, content in (("bullseye.svg", _bullseye(study)), ("report.html", study_page(study))):
-            with atomic_path(target / name) as partial:
-                partial.write_text(content, encoding="utf-8")
+        for name, bull in zip(BULLSEYES, _bullseyes(study), strict=True):
+            write_table(target / f"{name}.csv", measurement_table(list(bull.rows.values())))
+            write_svg(target / f"{name}.svg", bull.svg)
+            with atomic_path(target / f"{name}.png") as partial:
+                bull.figure.savefig(partial, format="png", dpi=_DPI, facecolor="white", metadata={"Software": None})
+        with atomic_path(target / "report.html") as partial:
+            partial.write_text(study_page(study), encoding="utf-8")
     except OSError as error:
         raise OutputError(f"{target}: cannot write there ({error.strerror}); choose another output folder") from None
     return target
@@ -64,20 +81,26 @@ def study_page(study: StudyAnalysis) -> str:
         f'<li><a href="{view}/report.html">{view}</a>: {text(found.clip.source.name)}</li>'
         for view, found in study.views.items()
     )
-    model = study.options.measure.segment_model
     cards = "".join(_card(name, find(rows, name)) for name in _CARDS)
     notes = f'<section class="warnings" role="note"><h2>Before you read on</h2>{bullets(study.warnings)}</section>'
-    key = (
-        f"End-systolic longitudinal strain of the mid-wall line in %, {model} segments; anterior wall on top. Colours "
-        f"run from yellow at {number(_WEAK, '%', decimals=0)} to blue at {number(_STRONG, '%', decimals=0)} %. "
-        "An asterisk marks low confidence, hatching what could not be measured."
+    strain, peak = _bullseyes(study)
+    keys = (
+        f"{strain.model}-segment model, mid-wall line, anterior wall on top. Colours run from yellow at "
+        f"{number(_WEAK, '%', decimals=0)} to blue at {number(_STRONG, '%', decimals=0)} %. "
+        "An asterisk marks low confidence, hatching what could not be measured.",
+        f"From end-diastole. Colours run from yellow at {number(peak.low, 'ms')} to blue at "
+        f"{number(peak.high, 'ms')} ms.",
+    )
+    bulls = "".join(
+        f'<div><h2>{text(bull.title)}</h2>{bull.svg}<p class="note">{key}</p></div>'
+        for bull, key in zip((strain, peak), keys, strict=True)
     )
     body = (
         f'<header><p class="eyebrow">echomotion · echocardiography study</p><h1>{text(names)}</h1></header>'
         f"{notes if study.warnings else ''}"
         f'<div class="numbers">{cards}</div>'
-        f'<section class="curves"><div><h2>Strain of all segments</h2>{_bullseye(study)}<p class="note">{key}</p></div>'
-        f"<div><h2>The views</h2><ul>{links}</ul></div></section>"
+        f'<section class="curves">{bulls}</section>{_pictures(study)}'
+        f"<section><h2>The views</h2><ul>{links}</ul></section>"
         f"<section><h2>All measurements of the heart</h2>{_table(rows)}</section>"
     )
     return Template((parts / "page.html").read_text(encoding="utf-8")).substitute(
@@ -85,14 +108,50 @@ def study_page(study: StudyAnalysis) -> str:
     )
 
 
-def _segments(study: StudyAnalysis) -> list[Measurement]:
-    return [row for row in study.measurements if row.name == _STRAIN and row.segment]
+@dataclass(frozen=True)
+class _Bullseye:
+    """What a bull's-eye shows: rows by segment, the values where its colours begin and end, its title."""
+
+    rows: dict[str, Measurement]
+    model: SegmentModel
+    low: float
+    high: float
+    title: str
+
+    @property
+    def svg(self) -> str:
+        """As a part of the page."""
+        return bullseye_svg(self.rows, self.model, low=self.low, high=self.high, title=self.title)
+
+    @property
+    def figure(self) -> Figure:
+        """On white paper."""
+        return bullseye_figure(self.rows, self.model, low=self.low, high=self.high, title=self.title)
 
 
-def _bullseye(study: StudyAnalysis) -> str:
-    rows = {str(row.segment): row for row in _segments(study)}
+def _bullseyes(study: StudyAnalysis) -> tuple[_Bullseye, _Bullseye]:
+    """Strain, and time to its peak in ms, whose colours run from the earliest segment to the latest."""
     model = study.options.measure.segment_model
-    return bullseye_svg(rows, model, low=_WEAK, high=_STRONG, title="Bull's-eye of longitudinal strain")
+
+    def of(name: str) -> dict[str, Measurement]:
+        return {str(row.segment): row for row in study.measurements if row.name == name and row.segment}
+
+    times = {name: replace(row, value=1000 * row.value, unit="ms") for name, row in of(_PEAK).items()}
+    known = [row.value for row in times.values() if row.status is not Status.NOT_MEASURABLE] or [0.0]
+    low, high = min(known), max(known)
+    return (
+        _Bullseye(of(_STRAIN), model, _WEAK, _STRONG, "End-systolic longitudinal strain, %"),
+        _Bullseye(times, model, low, max(high, low + _LEAST_RANGE_MS), "Time to peak longitudinal strain, ms"),
+    )
+
+
+def _pictures(study: StudyAnalysis) -> str:
+    """End-diastole and end-systole of every view."""
+    figures = []
+    for view, found in study.views.items():
+        moments = key_times(found)
+        figures += frame_figures(found, [(f"{view}, {name}", time) for name, time in (moments[0], moments[2])])[0]
+    return f'<section><h2>Key frames</h2><div class="frames pairs">{"".join(figures)}</div></section>'
 
 
 def _card(name: str, row: Measurement | None) -> str:

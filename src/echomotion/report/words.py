@@ -61,7 +61,7 @@ PHASE_SOURCES = {
 }
 
 _UNITS = {"cm2": "cm²", "px2": "px²", "px3": "px³", "mL/m2": "mL/m²", "g/m2": "g/m²", "1": ""}
-_DECIMALS = {"bpm": 0, "px2": 0, "px3": 0, "s": 3, "1/s": 2, "1": 2}
+_DECIMALS = {"bpm": 0, "ms": 0, "px2": 0, "px3": 0, "s": 3, "1/s": 2, "1": 2}
 
 
 def in_words(name: str) -> str:
@@ -125,3 +125,10 @@ def phase_times(analysis: Analysis) -> tuple[list[float], list[float]]:
     beats = analysis.phases.beats
     ed = {time for beat in beats for time in (beat.ed_s, beat.next_ed_s) if time is not None}
     return sorted(ed), sorted({beat.es_s for beat in beats})
+
+
+def closure_times(analysis: Analysis) -> list[float]:
+    """Times of aortic valve closure in seconds, where it was given; empty where end-systole stands for it."""
+    measure = analysis.provenance.get("options", {}).get("measure", {})
+    after = measure.get("strain", {}).get("avc_after_ed_s") if isinstance(measure, dict) else None
+    return [] if after is None else [beat.ed_s + after for beat in analysis.phases.beats if beat.ed_s < beat.es_s]

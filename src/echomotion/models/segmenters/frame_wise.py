@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+
 import cv2
 import numpy as np
 import torch
@@ -44,7 +47,11 @@ class FrameWiseSegmenter:
         if self.smooth_s > 0 and clip.n_frames > 1:
             width = self.smooth_s / clip.frame_interval_s
             probability = gaussian_filter1d(probability, width, axis=0, mode="nearest")
-        labels = np.stack([without_islands(labels_from_probability(p, geometry)) for p in probability])
+        # Frames are enlarged beside each other; the work is done by OpenCV, which lets go of the interpreter.
+        with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
+            labels = np.stack(
+                list(pool.map(lambda p: without_islands(labels_from_probability(p, geometry)), probability))
+            )
         return Masks(
             labels, APICAL_CLASSES, probability=probability.astype(np.float16), geometry=geometry, model=self.name
         )

@@ -72,7 +72,9 @@ class UNet(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor:
         """Logits per class; see the class for shapes."""
+        # Folding leaves the layout of one channel, whatever that of the weights is.
         x = functional.pixel_unshuffle(frames * 2 - 1, self.config.stem)
+        x = x.contiguous(memory_format=torch.channels_last)
         skips: list[Tensor] = []
         for level, block in enumerate(self.down):
             x = block(functional.max_pool2d(x, 2) if level else x)
