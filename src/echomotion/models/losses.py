@@ -260,7 +260,7 @@ def trajectory_loss(
     alpha: float = 0.8,
     beta: float = 0.8,
     decay: float = 0.9,
-    unit: float = 1.0,
+    unit: float = 4.0,
 ) -> Tensor:
     """``sum_i alpha^(M - i) (L_pseudo + beta^(M - i) L_patch)`` over the refinements i = 1 to M: equation 5 of TR-net.
 

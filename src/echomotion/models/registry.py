@@ -27,6 +27,7 @@ _MODULES = (
     "echomotion.models.segmenters.unet",
     "echomotion.models.segmenters.pointseg",
     "echomotion.models.keypoints.sknet",
+    "echomotion.models.keypoints.trnet",
     "echomotion.models.flow.pwcnet",
 )
 

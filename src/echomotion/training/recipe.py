@@ -19,6 +19,7 @@ from echomotion.datasets.camus import CITATION
 from echomotion.models.base import Progress
 from echomotion.models.flow.pwcnet import PWCNetConfig
 from echomotion.models.keypoints.sknet import GRID, SKNetConfig
+from echomotion.models.keypoints.trnet_network import TRNetConfig
 from echomotion.models.segmenters.pointseg_network import PointSegConfig
 from echomotion.models.segmenters.unet import UNetConfig
 from echomotion.models.trackers.echotracker import EchoTrackerConfig, EchoTrackerNetwork
@@ -34,6 +35,7 @@ from echomotion.training.points import PointTask, PointTraining
 from echomotion.training.pointseg import PointSegTask, PointSegTraining
 from echomotion.training.pwcnet import PWCNetTask, PWCNetTraining
 from echomotion.training.sknet import SKNetTask, SKNetTraining
+from echomotion.training.trnet import TRNetTask, TRNetTraining
 from echomotion.training.unet import UNetTask, UNetTraining
 from echomotion.version import __version__
 
@@ -208,11 +210,26 @@ def _pwcnet(recipe: Recipe, data: str | Path, folder: Path, name: str) -> tuple[
     return PWCNetTask(data, training, config), facts
 
 
+def _trnet(recipe: Recipe, data: str | Path, folder: Path, name: str) -> tuple[Task, dict[str, Any]]:
+    training: TRNetTraining = _checked(TRNetTraining, recipe.training, name)
+    config: TRNetConfig = _checked(TRNetConfig, recipe.options, name)
+    task = TRNetTask(data, training, config)
+    facts = {
+        "grid": list(GRID),
+        "normalisation": "grey levels divided by 255, black outside the fan",
+        "points": list(PARASTERNAL_POINTS),
+        "sknet": task.static_weights.sha256,
+        "trained_on": "own simulation of the PLAX view, without key-points; no real recording",
+    }
+    return task, facts
+
+
 _TASKS: dict[str, Callable[[Recipe, str | Path, Path, str], tuple[Task, dict[str, Any]]]] = {
     "unet": _unet,
     "pointseg_small": _pointseg,
     "pointseg": _pointseg,
     "sknet": _sknet,
+    "trnet": _trnet,
     "pwcnet": _pwcnet,
     "specknet": _points(SpeckNetNetwork, SpeckNetConfig),
     "echotracker": _points(EchoTrackerNetwork, EchoTrackerConfig),
