@@ -34,7 +34,7 @@ from echomotion.models.registry import (
     create_tracker,
     list_models,
 )
-from echomotion.models.run import detect_keypoints, segment, track, tracking_session
+from echomotion.models.run import dense_motion, detect_keypoints, segment, track, tracking_session
 from echomotion.models.trackers.session import TrackingSession
 from echomotion.study import StudyAnalysis, analyze_study
 from echomotion.version import __version__
@@ -72,6 +72,7 @@ __all__ = [
     "create_keypoint_detector",
     "create_segmenter",
     "create_tracker",
+    "dense_motion",
     "detect_keypoints",
     "grid_queries",
     "list_models",

@@ -172,7 +172,8 @@ def census_distance(first: Tensor, second: Tensor, side: int = 5) -> Tensor:
     """Soft Hamming distance (B, 1, h, w) of the census transforms of two images (B, 1, h, w), 0 to 1."""
 
     def transform(image: Tensor) -> Tensor:
-        around = functional.unfold(image, side, padding=side // 2).view(len(image), side * side, *image.shape[-2:])
+        wide = functional.pad(image, (side // 2,) * 4, mode="replicate")
+        around = functional.unfold(wide, side).view(len(image), side * side, *image.shape[-2:])
         steps = around - image
         return steps / torch.sqrt(1e-3 + steps.square())
 

@@ -28,6 +28,7 @@ _MODULES = (
     "echomotion.models.segmenters.pointseg",
     "echomotion.models.keypoints.sknet",
     "echomotion.models.keypoints.trnet",
+    "echomotion.models.keypoints.tracked",
     "echomotion.models.flow.pwcnet",
 )
 

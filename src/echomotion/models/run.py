@@ -10,13 +10,20 @@ from numpy.typing import ArrayLike
 from echomotion.core import Clip, DataError, EchoMotionWarning, Keypoints, Masks, Tracks, View, WallPoints
 from echomotion.core.tracks import checked_queries
 from echomotion.models.base import Progress
-from echomotion.models.registry import create_keypoint_detector, create_segmenter, create_tracker
+from echomotion.models.flow.pwcnet import DenseMotion
+from echomotion.models.registry import (
+    create_flow_estimator,
+    create_keypoint_detector,
+    create_segmenter,
+    create_tracker,
+)
 from echomotion.models.trackers.session import TrackingSession
 from echomotion.preprocess.familiarity import unfamiliar
 
 DEFAULT_TRACKER = "echomotion_tracker"
 DEFAULT_SEGMENTER = "unet"
 DEFAULT_DETECTOR = "trnet"
+DEFAULT_FLOW = "pwcnet"
 
 
 def track(
@@ -174,3 +181,41 @@ def detect_keypoints(
         message = f"the key-points belong to a parasternal long-axis view (PLAX); this clip shows {clip.view}"
         warnings.warn(message, EchoMotionWarning, stacklevel=2)
     return detector.detect(clip, progress=progress)
+
+
+def dense_motion(
+    clip: Clip,
+    *,
+    reference: int = 0,
+    model: str = DEFAULT_FLOW,
+    weights: str | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> DenseMotion:
+    """Where every pixel of one frame goes, on every frame.
+
+    Parameters
+    ----------
+    clip : Clip
+    reference : int
+        The frame whose pixels are followed.
+    model, weights, options
+        As in :func:`echomotion.models.registry.create_flow_estimator`.
+    progress : callable, optional
+        Called with (done, total).
+
+    Returns
+    -------
+    DenseMotion
+        ``.at(points)`` gives displacement in native pixels.
+
+    Raises
+    ------
+    DataError
+        When `clip` is no Clip, or the reference no frame of it.
+    ModelError
+        As :func:`echomotion.create_tracker`.
+    """
+    if not isinstance(clip, Clip):
+        raise DataError(f"dense_motion needs a Clip, not {type(clip).__name__}; make one with read_clip(path)")
+    return create_flow_estimator(model, weights=weights, **options).estimate(clip, reference, progress=progress)

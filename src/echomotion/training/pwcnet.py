@@ -95,7 +95,7 @@ class PWCNetTask:
 
     def _regular(self, network: nn.Module, grey: Tensor, maps: Tensor, flow: Tensor, seen: Tensor) -> Tensor:
         """L1 between the flow of changed, moved pictures and the flow that was found, moved the same way."""
-        grid = functional.affine_grid(maps, list(flow.shape[:1] + (1,) + flow.shape[2:]), align_corners=False)
+        grid = functional.affine_grid(maps, [*flow.shape[:1], 1, *flow.shape[2:]], align_corners=False)
 
         def moved(image: Tensor) -> Tensor:
             return functional.grid_sample(image, grid, align_corners=False)

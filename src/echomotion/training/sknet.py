@@ -66,9 +66,7 @@ class SKNetTask:
     def __init__(self, data: str | Path, training: SKNetTraining, config: SKNetConfig) -> None:
         self.network: nn.Module = SKNetwork(config)
         self.config, self.training = config, training
-        cines = parasternal_cines(
-            Path(data) / "fit", training.sequences, training.seed, side=256, every=training.every
-        )
+        cines = parasternal_cines(Path(data) / "fit", training.sequences, training.seed, side=256, every=training.every)
         self.cines = cines[: max(1, round(training.share * len(cines)))]
         self.selection = parasternal_cines(
             Path(data) / "selection", training.selection, training.selection_seed, side=GRID[0], every=6

@@ -18,8 +18,8 @@ from echomotion.models.keypoints.trnet import (
     look,
     patches_of,
     pseudo_labels,
-    refine,
     reference_frame,
+    refine,
 )
 from echomotion.models.keypoints.trnet_network import TRNetConfig, TRNetwork
 from echomotion.models.losses import trajectory_loss
@@ -79,9 +79,7 @@ class TRNetTask:
         self.static = sknet_network(self.static_weights).eval()
         self.flow = PWCNetEstimator(pwcnet_network(find_weights("pwcnet", training.pwcnet)))
         self.cines = parasternal_cines(Path(data) / "fit", training.sequences, training.seed, side=GRID[0])
-        chosen = parasternal_cines(
-            Path(data) / "selection", training.selection, training.selection_seed, side=GRID[0]
-        )
+        chosen = parasternal_cines(Path(data) / "selection", training.selection, training.selection_seed, side=GRID[0])
         self.selection = [(cine, look(self.static, cine.frames)) for cine in chosen]
         self._seen: dict[int, Seen] = {}
         self._labels: dict[tuple[int, int], Tensor] = {}

@@ -96,9 +96,7 @@ def _path(source: int, target: int, widths: Sequence[int]) -> nn.Module:
     if source == target:
         return nn.Identity()
     if source > target:
-        return nn.Sequential(
-            nn.Conv2d(widths[source], widths[target], 1, bias=False), FrameNorm(widths[target])
-        )
+        return nn.Sequential(nn.Conv2d(widths[source], widths[target], 1, bias=False), FrameNorm(widths[target]))
     steps: list[nn.Module] = []
     for branch in range(source, target):
         last = branch + 1 == target
@@ -110,9 +108,7 @@ def _path(source: int, target: int, widths: Sequence[int]) -> nn.Module:
 
 def _down(before: int, after: int) -> nn.Sequential:
     """Half the size, with a kernel of even size about the middle of the four pixels that become one."""
-    return nn.Sequential(
-        nn.Conv2d(before, after, 4, stride=2, padding=1, bias=False), FrameNorm(after)
-    )
+    return nn.Sequential(nn.Conv2d(before, after, 4, stride=2, padding=1, bias=False), FrameNorm(after))
 
 
 def joined(maps: Sequence[Tensor]) -> Tensor:
