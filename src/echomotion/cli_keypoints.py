@@ -52,7 +52,7 @@ def find_in_clip(
 
 def evaluate(
     data: Annotated[Path, typer.Option(help="Folder of simulated parasternal sequences, or of annotated videos.")],
-    dataset: Annotated[str, typer.Option(help="simulated or annotated.")] = "simulated",
+    dataset: Annotated[str, typer.Option(help="simulated, annotated or echonet_lvh.")] = "simulated",
     model: Annotated[
         list[str] | None, typer.Option(help="Methods, one option each: NAME, or NAME:OPTION=VALUE,... (default: all).")
     ] = None,
@@ -61,14 +61,16 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Key-points against the truth: shares within thresholds, dimensions, steadiness; one row a method."""
-    if dataset not in ("simulated", "annotated"):
-        raise typer.BadParameter(f"unknown dataset {dataset!r}; known are simulated and annotated")
+    if dataset not in ("simulated", "annotated", "echonet_lvh"):
+        raise typer.BadParameter(f"unknown dataset {dataset!r}; known are simulated, annotated and echonet_lvh")
 
     def work(name: str) -> None:
+        from echomotion.datasets.echonet_lvh import read_echonet_lvh
         from echomotion.datasets.keypoints import read_annotated
         from echomotion.evaluation.keypoints import compare_keypoints, evaluate_keypoints, simulated_cases
 
-        cases = list(simulated_cases(name) if dataset == "simulated" else read_annotated(name))
+        readers = {"simulated": simulated_cases, "annotated": read_annotated, "echonet_lvh": read_echonet_lvh}
+        cases = list(readers[dataset](name))
         reports = []
         for entry in model or ("sknet", "trnet", "tracked"):
             detector = named_detector(entry)

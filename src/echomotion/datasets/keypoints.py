@@ -3,7 +3,8 @@
 The folder holds one video and one table a recording, ``NAME.mp4`` (or whatever :func:`echomotion.read_clip` reads) and
 ``NAME.csv``. The table has the columns ``frame, point, x, y``: a frame from 0 on, a name of
 :data:`~echomotion.core.masks.PARASTERNAL_POINTS`, and its place in native pixels. A frame that is not annotated has no
-rows. ``clips.csv``, where there is one, has the columns ``name, spacing_mm`` and tells the pixel size.
+rows. ``clips.csv``, where there is one, has the column ``name`` and any of ``spacing_mm`` (of square pixels) and
+``fps``, for recordings whose file does not say.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,7 +24,7 @@ from echomotion.core.measurement import Phases
 from echomotion.io import read_clip
 
 COLUMNS = ("frame", "point", "x", "y")
-SPACINGS = "clips.csv"
+FACTS = "clips.csv"
 
 
 @dataclass(frozen=True)
@@ -58,16 +60,16 @@ def read_annotated(folder: str | Path) -> Iterator[KeypointCase]:
         not, or a video is missing.
     """
     root = Path(folder)
-    tables = sorted(path for path in root.glob("*.csv") if path.name != SPACINGS)
+    tables = sorted(path for path in root.glob("*.csv") if path.name != FACTS)
     if not tables:
         raise DatasetError(f"{folder}: there are no tables NAME.csv beside videos; see the layout in the documentation")
-    spacing = _spacings(root / SPACINGS)
+    facts = _facts(root / FACTS)
     for table in tables:
         videos = [path for path in sorted(root.glob(f"{table.stem}.*")) if path != table]
         if not videos:
             raise DatasetError(f"{table}: there is no video of that name beside it")
         try:
-            clip = read_clip(videos[0], spacing_mm=spacing.get(table.stem), view=View.PLAX)
+            clip = read_clip(videos[0], view=View.PLAX, **facts.get(table.stem, {}))
         except ClipError as error:
             raise DatasetError(str(error)) from None
         yield KeypointCase(table.stem, clip, _keypoints(table, clip))
@@ -90,7 +92,7 @@ def check_annotated(folder: str | Path) -> dict[str, int]:
 
 
 def _keypoints(path: Path, clip: Clip) -> Keypoints:
-    table = _table(path, COLUMNS)
+    table = read_table(path, COLUMNS)
     xy = np.full((len(PARASTERNAL_POINTS), clip.n_frames, 2), np.nan, dtype=np.float32)
     rows, columns = clip.shape
     for line, (frame, point, x, y) in enumerate(table[list(COLUMNS)].itertuples(index=False), start=2):
@@ -118,17 +120,25 @@ def _keypoints(path: Path, clip: Clip) -> Keypoints:
     return Keypoints(xy, missing.astype(np.float32), PARASTERNAL_POINTS)
 
 
-def _spacings(path: Path) -> dict[str, tuple[float, float]]:
+def _facts(path: Path) -> dict[str, dict[str, Any]]:
+    """What ``clips.csv`` says about each recording, as arguments of the reader."""
     if not path.exists():
         return {}
-    table = _table(path, ("name", "spacing_mm"))
-    numbers = pd.to_numeric(table["spacing_mm"], errors="coerce")
-    if not (numbers > 0).all():
-        raise DatasetError(f"{path}: spacing_mm must be a number above 0 in every row")
-    return {str(name): (float(mm), float(mm)) for name, mm in zip(table["name"], numbers, strict=True)}
+    table = read_table(path, ("name",))
+    found: dict[str, dict[str, Any]] = {str(name): {} for name in table["name"]}
+    for column in ("spacing_mm", "fps"):
+        if column not in table.columns:
+            continue
+        numbers = pd.to_numeric(table[column], errors="coerce")
+        if not (numbers > 0).all():
+            raise DatasetError(f"{path}: {column} must be a number above 0 in every row")
+        for name, value in zip(table["name"], numbers, strict=True):
+            found[str(name)][column] = (float(value), float(value)) if column == "spacing_mm" else float(value)
+    return found
 
 
-def _table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+def read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    """A csv with these columns, or :class:`DatasetError` that names the file and the cause."""
     try:
         table = pd.read_csv(path)
     except (OSError, ValueError, pd.errors.ParserError) as error:

@@ -40,7 +40,9 @@ def test_the_true_flow_costs_least():
     moved, seen = torch.roll(image, (2, 3), dims=(2, 3)), torch.zeros_like(image)
     seen[..., 6:-6, 6:-6] = 1
     for weights in ((1, 0, 0), (0, 1, 0), (0, 0, 1)):
-        costs = [float(photometric_loss(image, moved, uniform(x, y), seen, weights)) for x, y in ((3.0, 2.0), (2.0, 2.0))]
+        costs = [
+            float(photometric_loss(image, moved, uniform(x, y), seen, weights)) for x, y in ((3.0, 2.0), (2.0, 2.0))
+        ]
         assert costs[0] == pytest.approx(0, abs=1e-3)
         assert costs[1] > 10 * max(costs[0], 1e-4)
 
@@ -65,7 +67,9 @@ def test_a_plane_is_smooth_and_an_edge_frees():
 
 
 def test_correlation_is_largest_at_the_shift():
-    features = torch.nn.functional.normalize(torch.randn(1, 8, 20, 20, generator=torch.Generator().manual_seed(1)), dim=1)
+    features = torch.nn.functional.normalize(
+        torch.randn(1, 8, 20, 20, generator=torch.Generator().manual_seed(1)), dim=1
+    )
     scores = window_correlation(features, torch.roll(features, (1, -1), dims=(2, 3)), 2)[0, :, 5:-5, 5:-5]
     # One down, one left, in a window of 5 x 5.
     assert set(scores.argmax(dim=0).flatten().tolist()) == {3 * 5 + 1}
