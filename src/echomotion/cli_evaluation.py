@@ -201,6 +201,8 @@ def ablation(
         from echomotion.training.ablation import train_variants
         from echomotion.training.recipe import read_recipe
 
+        if not read_recipe(name).model.startswith("pointseg"):
+            raise EchoMotionError(f"recipe {name} is not of PointSeg, whose masks this command judges")
         with progress_bar("ablation", quiet=as_json) as stage:
             runs = train_variants(name, data, folder, max_minutes=max_minutes, progress=stage)
             frames, found = list(read_camus(data, split)), {}

@@ -10,6 +10,7 @@ import yaml
 from echomotion.core import DataError
 from echomotion.models.registry import create_keypoint_detector
 from echomotion.training import pwcnet, sknet, trnet
+from echomotion.training.ablation import train_variants
 from echomotion.training.parasternal_cines import ParasternalCine
 from echomotion.training.recipe import read_recipe, run_recipe
 from echomotion.training.sknet import augmented
@@ -100,3 +101,13 @@ def test_a_recipe_with_an_unknown_field_is_refused(tmp_path):
     path.write_text(yaml.safe_dump(values))
     with pytest.raises(DataError, match="speed"):
         run_recipe(str(path), tmp_path, tmp_path / "run")
+
+
+def test_parts_of_trnet_are_switched_off_one_by_one(tmp_path):
+    weights = write_all(tmp_path / "weights")
+    runs = train_variants(str(recipe(tmp_path, "trnet", weights)), tmp_path, tmp_path / "ablation")
+    assert list(runs) == ["pseudo_flow_alone", "patches_alone", "no_semantic_input", "whole"]
+    detector = create_keypoint_detector("trnet", weights=str(runs["no_semantic_input"]), sknet=weights["sknet"])
+    assert detector.network.config.semantic is False
+    with pytest.raises(DataError, match="trains sknet"):
+        train_variants(str(recipe(tmp_path, "sknet")), tmp_path, tmp_path / "other")
