@@ -32,7 +32,7 @@ def find_in_clip(
     from echomotion.report.keypoints import check_keypoint_folder, save_keypoints
 
     check_keypoint_folder(output, overwrite=overwrite)
-    options = {"adapt": adapt} if adapt else {}
+    options: dict[str, Any] = {"adapt": adapt} if adapt else {}
     with progress_bar(Path(name).name, quiet=as_json) as stage:
         keypoints = detect_keypoints(clip, model=model, weights=weights, progress=step(stage, "key-points"), **options)
         found = keypoint_measurements(

@@ -8,6 +8,7 @@ import torch
 import yaml
 
 from echomotion.core import DataError
+from echomotion.models.keypoints.trnet import make_teacher, pseudo_labels
 from echomotion.models.registry import create_keypoint_detector
 from echomotion.training import pwcnet, sknet, trnet
 from echomotion.training.ablation import train_variants
@@ -52,7 +53,7 @@ def recipe(tmp_path, name, weights=None):
     values["options"] = SMALL_NETWORKS[name]
     values["training"] = {**SMALL_TRAINING[name]}
     if name == "trnet" and weights is not None:
-        values["training"] |= {"sknet": weights["sknet"], "pwcnet": weights["pwcnet"]}
+        values["training"] |= {"sknet": weights["sknet"], "teacher_weights": weights["pwcnet"]}
     values["schedule"] = {"steps": 4, "validate_every": 2, "warmup": 1}
     path = tmp_path / f"{name}.yaml"
     path.write_text(yaml.safe_dump(values))
@@ -83,6 +84,14 @@ def test_trained_weights_make_detectors(tmp_path):
     run_recipe(str(recipe(tmp_path, "trnet", weights)), tmp_path, tmp_path / "trnet")
     detector = create_keypoint_detector("trnet", weights=str(tmp_path / "trnet"), sknet=weights["sknet"])
     assert detector.weights.card["sknet"]
+
+
+def test_a_tracker_may_be_the_teacher():
+    cine = cines("", 1, 0, side=64)[0]
+    true = torch.from_numpy(cine.xy.swapaxes(0, 1).copy())
+    labels = pseudo_labels(make_teacher("lucas_kanade"), cine.frames, 2, true[2])
+    assert torch.equal(labels[2], true[2])
+    assert (labels - true).norm(dim=-1).max() < 1
 
 
 def test_key_points_go_where_the_picture_goes():

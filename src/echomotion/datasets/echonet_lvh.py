@@ -100,8 +100,8 @@ def pixel_size_mm(rows: pd.DataFrame, where: str) -> float:
         When no caliper is long enough, or one differs from the median by more than a tenth, and by more than its ends
         may be off by rounding.
     """
-    length = np.hypot(rows["X2"] - rows["X1"], rows["Y2"] - rows["Y1"]).to_numpy()
-    value = 10 * rows["CalcValue"].to_numpy()
+    x1, x2, y1, y2, cm = (rows[name].to_numpy(dtype=np.float64) for name in ("X1", "X2", "Y1", "Y2", "CalcValue"))
+    length, value = np.hypot(x2 - x1, y2 - y1), 10 * cm
     usable = (length >= _LEAST_PX) & (value > 0)
     if not usable.any():
         raise DatasetError(f"{where}: no caliper has a length, so the pixel size is not known")

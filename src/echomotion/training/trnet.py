@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from echomotion.models.flow.pwcnet import PWCNetEstimator, pwcnet_network
 from echomotion.models.keypoints.sknet import GRID, sknet_network
 from echomotion.models.keypoints.trnet import (
+    DEFAULT_TEACHER,
     Seen,
     anchored,
     look,
+    make_teacher,
     patches_of,
     pseudo_labels,
     reference_frame,
@@ -48,8 +49,10 @@ class TRNetTraining:
         Of :func:`~echomotion.models.losses.trajectory_loss`.
     pseudo, patch : bool
         Whether the pseudo-flow and the patch correlation loss are used.
-    sknet, pwcnet : str or None
-        Folders of their weights, in place of the installed ones.
+    teacher : str
+        What gives pseudo labels: ``pwcnet``, the flow network, as in the paper, or a registered tracker.
+    sknet, teacher_weights : str or None
+        Folders of weights, in place of the installed ones.
     """
 
     sequences: int = 200
@@ -65,8 +68,9 @@ class TRNetTraining:
     decay: float = 0.9
     pseudo: bool = True
     patch: bool = True
+    teacher: str = DEFAULT_TEACHER
     sknet: str | None = None
-    pwcnet: str | None = None
+    teacher_weights: str | None = None
 
 
 class TRNetTask:
@@ -77,7 +81,7 @@ class TRNetTask:
         self.config, self.training = config, training
         self.static_weights = find_weights("sknet", training.sknet)
         self.static = sknet_network(self.static_weights).eval()
-        self.flow = PWCNetEstimator(pwcnet_network(find_weights("pwcnet", training.pwcnet)))
+        self.teacher = make_teacher(training.teacher, training.teacher_weights)
         self.cines = parasternal_cines(Path(data) / "fit", training.sequences, training.seed, side=GRID[0])
         chosen = parasternal_cines(Path(data) / "selection", training.selection, training.selection_seed, side=GRID[0])
         self.selection = [(cine, look(self.static, cine.frames)) for cine in chosen]
@@ -98,9 +102,8 @@ class TRNetTask:
         choice = int(rng.integers(self.training.references))
         reference = reference_frame(seen.confidence, "confident") if choice == 0 else int(extra[choice])
         if (number, reference) not in self._labels:
-            k_ref = seen.xy[reference]
-            with torch.no_grad():
-                self._labels[number, reference] = pseudo_labels(self.flow, cine.frames, reference, k_ref)
+            labels = pseudo_labels(self.teacher, cine.frames, reference, seen.xy[reference])
+            self._labels[number, reference] = labels
         size = self.config.window
         count = len(cine.frames)
         order = np.arange(size) % count if count >= size else np.minimum(np.arange(size), count - 1)

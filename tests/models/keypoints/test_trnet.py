@@ -139,7 +139,7 @@ def test_fitting_to_a_clip_changes_a_copy(tmp_path):
     assert all(torch.equal(part, before[name]) for name, part in network.state_dict().items())
     assert np.isfinite(fitted).all()
     assert not np.array_equal(fitted, plain)
-    with pytest.raises(ModelError, match="flow network"):
+    with pytest.raises(ModelError, match="needs a teacher"):
         TRNetDetector(static, network, TRNetOptions(adapt=1)).on_grid(frames)
 
 

@@ -8,6 +8,7 @@ estimator serves all strides. Ours is that features have length 1, so that corre
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -194,7 +195,9 @@ class PWCNetEstimator:
 
 def pwcnet_network(weights: Weights) -> PWCNetwork:
     """The network that weights belong to, with them."""
-    options = {key: tuple(v) if isinstance(v, list) else v for key, v in weights.card["options"].items()}
+    options: dict[str, Any] = {
+        key: tuple(v) if isinstance(v, list) else v for key, v in weights.card["options"].items()
+    }
     network = PWCNetwork(PWCNetConfig(**options))
     weights.load_into(network)
     return network

@@ -93,7 +93,7 @@ class SKNetDetector:
         """Find the key-points on all frames; see :class:`echomotion.models.base.KeypointDetector`."""
         frames, geometry = to_model_grid(clip, GRID)
         xy, confidence = self.on_grid(frames, progress)
-        return Keypoints(geometry.to_native(xy.swapaxes(0, 1)), confidence.T, PARASTERNAL_POINTS)
+        return Keypoints(geometry.to_native(xy.swapaxes(0, 1)).astype(np.float32), confidence.T, PARASTERNAL_POINTS)
 
     @torch.inference_mode()
     def on_grid(

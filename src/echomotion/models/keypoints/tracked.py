@@ -60,8 +60,8 @@ class TrackedDetector:
         tracks = self.tracker.track(clip, queries, progress=progress)
         xy = tracks.xy.astype(np.float32)
         if self.options.anchor:
-            parts = (torch.from_numpy(part.swapaxes(0, 1).copy()) for part in (xy, own.xy))
-            xy = anchored(*parts, torch.from_numpy(own.confidence.T.copy())).numpy().swapaxes(0, 1)
+            path, points = (torch.from_numpy(part.swapaxes(0, 1).copy()) for part in (xy, own.xy))
+            xy = anchored(path, points, torch.from_numpy(own.confidence.T.copy())).numpy().swapaxes(0, 1)
         confidence = own.confidence[:, reference : reference + 1] * tracks.confidence
         return Keypoints(xy, confidence, PARASTERNAL_POINTS)
 

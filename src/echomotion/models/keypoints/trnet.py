@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,18 +18,19 @@ from torch.nn import functional
 
 from echomotion.core import Clip, Keypoints, ModelError
 from echomotion.core.masks import PARASTERNAL_POINTS
-from echomotion.models.base import KeypointDetector, Progress
+from echomotion.models.base import KeypointDetector, Progress, Tracker
 from echomotion.models.flow.pwcnet import PWCNetEstimator, pwcnet_network, read_flow
 from echomotion.models.keypoints.heatmaps import read_maps
 from echomotion.models.keypoints.sknet import GRID, SKNetwork, as_input, sknet_network
 from echomotion.models.keypoints.trnet_network import TRNetConfig, TRNetwork, windows
 from echomotion.models.layers.correlation import sample_points
 from echomotion.models.losses import trajectory_loss
-from echomotion.models.registry import register
+from echomotion.models.registry import create_tracker, register
 from echomotion.models.weights import Weights, find_weights
 from echomotion.preprocess.grid import to_model_grid
 
 REFERENCES = ("confident", "first", "random")
+DEFAULT_TEACHER = "pwcnet"
 _BATCH = 8
 # Of the fitting to one clip.
 _ADAPT_RATE = 1e-4
@@ -50,7 +51,9 @@ class TRNetOptions:
     iterations : int or None
         Refinements, where not those of the training.
     adapt : int
-        Steps of fitting to the clip itself by the losses that need no key-points; takes the flow network too.
+        Steps of fitting to the clip itself by the losses that need no key-points.
+    teacher : str
+        What gives pseudo labels for that: ``pwcnet``, the flow network, or a registered tracker.
     sknet : str or None
         Weights of SK-net, in place of the installed ones.
     """
@@ -59,6 +62,7 @@ class TRNetOptions:
     anchor: bool = True
     iterations: int | None = None
     adapt: int = 0
+    teacher: str = DEFAULT_TEACHER
     sknet: str | None = None
 
     def __post_init__(self) -> None:
@@ -101,8 +105,8 @@ def look(network: SKNetwork, frames: NDArray[np.uint8], progress: Progress | Non
         parts.append((*(x.half() for x in features), maps.half(), xy, confidence))
         if progress is not None:
             progress(min(start + _BATCH, len(frames)), len(frames))
-    *features, maps, xy, confidence = (torch.cat(part) for part in zip(*parts, strict=True))
-    return Seen(as_input(frames, network), tuple(features), maps, xy, confidence)
+    *branches, maps, xy, confidence = (torch.cat(part) for part in zip(*parts, strict=True))
+    return Seen(as_input(frames, network), tuple(branches), maps, xy, confidence)
 
 
 def reference_frame(confidence: Tensor, how: str) -> int:
@@ -165,11 +169,33 @@ def patches_of(frames: Tensor, xy: Tensor, side: int) -> Tensor:
     return windows(frames, xy, side, 1).flatten(2).transpose(0, 1)
 
 
-def pseudo_labels(flow: PWCNetEstimator, frames: NDArray[np.uint8], reference: int, k_ref: Tensor) -> Tensor:
-    """Trajectories (T, 4, 2) of the reference key-points by the flow from the reference to every frame."""
-    field = torch.from_numpy(flow.on_grid(frames, reference))
-    full = functional.interpolate(field, size=frames.shape[1:], mode="bilinear", align_corners=False)
-    labels = k_ref + read_flow(full, k_ref)
+def make_teacher(name: str, weights: str | None = None) -> PWCNetEstimator | Tracker:
+    """What gives pseudo labels: ``pwcnet``, the flow network, or a registered tracker."""
+    if name == DEFAULT_TEACHER:
+        return PWCNetEstimator(pwcnet_network(find_weights(name, weights)))
+    return create_tracker(name, weights=weights)
+
+
+@torch.no_grad()
+def pseudo_labels(
+    teacher: PWCNetEstimator | Tracker, frames: NDArray[np.uint8], reference: int, k_ref: Tensor
+) -> Tensor:
+    """Trajectories (T, 4, 2) of the reference key-points through frames (T, H, W) of the grid, without annotation.
+
+    By the flow from the reference to every frame, or by a tracker.
+    """
+    if isinstance(teacher, PWCNetEstimator):
+        field = torch.from_numpy(teacher.on_grid(frames, reference))
+        full = functional.interpolate(field, size=frames.shape[1:], mode="bilinear", align_corners=False)
+        labels = k_ref + read_flow(full, k_ref)
+    else:
+        # A tracker wants points on the frame, and a clock, which decides nothing.
+        limit = np.array(frames.shape[:0:-1]) - 0.5
+        start = np.clip(k_ref.numpy().astype(np.float64), -0.5, limit)
+        clip = Clip(frames, np.arange(len(frames)) / 30)
+        tracks = teacher.track(clip, np.column_stack([np.full(len(start), float(reference)), start]))
+        labels = torch.from_numpy(tracks.xy.swapaxes(0, 1).copy())
+        labels = torch.where(torch.isfinite(labels), labels, k_ref)
     labels[reference] = k_ref
     return labels
 
@@ -182,21 +208,21 @@ class TRNetDetector:
         static: SKNetwork,
         network: TRNetwork,
         options: TRNetOptions | None = None,
-        flow: PWCNetEstimator | None = None,
+        teacher: PWCNetEstimator | Tracker | None = None,
         weights: Weights | None = None,
     ) -> None:
         self.name = "trnet"
         self.static = static.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network = network.eval()
         self.options = options or TRNetOptions()
-        self.flow = flow
+        self.teacher = teacher
         self.weights = weights
 
     def detect(self, clip: Clip, *, progress: Progress | None = None) -> Keypoints:
         """Find the key-points on all frames; see :class:`echomotion.models.base.KeypointDetector`."""
         frames, geometry = to_model_grid(clip, GRID)
         xy, confidence = self.on_grid(frames, progress)
-        return Keypoints(geometry.to_native(xy.swapaxes(0, 1)), confidence.T, PARASTERNAL_POINTS)
+        return Keypoints(geometry.to_native(xy.swapaxes(0, 1)).astype(np.float32), confidence.T, PARASTERNAL_POINTS)
 
     def on_grid(
         self, frames: NDArray[np.uint8], progress: Progress | None = None
@@ -224,11 +250,11 @@ class TRNetDetector:
 
     def _fitted(self, seen: Seen, frames: NDArray[np.uint8], reference: int) -> TRNetwork:
         """A copy of the network, fitted to the clip by the losses that need no key-points."""
-        if self.flow is None:
-            raise ModelError("trnet needs the flow network to be fitted to a clip; install the weights of pwcnet")
+        if self.teacher is None:
+            raise ModelError("trnet needs a teacher to be fitted to a clip: the flow network, or a tracker")
         network = copy.deepcopy(self.network).train()
         optimiser = torch.optim.AdamW(network.parameters(), _ADAPT_RATE)
-        labels = pseudo_labels(self.flow, frames, reference, seen.xy[reference])
+        labels = pseudo_labels(self.teacher, frames, reference, seen.xy[reference])
         parts = window_frames(len(frames), network.config.window)
         for number in range(self.options.adapt):
             at = parts[number % len(parts)]
@@ -245,7 +271,9 @@ class TRNetDetector:
 
 def trnet_network(weights: Weights, iterations: int | None = None) -> TRNetwork:
     """The network that weights belong to, with them."""
-    options = {key: tuple(v) if isinstance(v, list) else v for key, v in weights.card["options"].items()}
+    options: dict[str, Any] = {
+        key: tuple(v) if isinstance(v, list) else v for key, v in weights.card["options"].items()
+    }
     if iterations is not None:
         options["iterations"] = iterations
     network = TRNetwork(TRNetConfig(**options))
@@ -263,5 +291,5 @@ def trnet(options: TRNetOptions, *, weights: Weights) -> KeypointDetector:
             f"trnet was trained on the features of other weights of sknet ({str(wanted)[:12]}, here "
             f"{static.sha256[:12]}); name those it belongs to with the option sknet"
         )
-    flow = PWCNetEstimator(pwcnet_network(find_weights("pwcnet"))) if options.adapt else None
-    return TRNetDetector(sknet_network(static), trnet_network(weights, options.iterations), options, flow, weights)
+    teacher = make_teacher(options.teacher) if options.adapt else None
+    return TRNetDetector(sknet_network(static), trnet_network(weights, options.iterations), options, teacher, weights)

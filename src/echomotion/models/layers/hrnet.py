@@ -9,6 +9,7 @@ it, or 4 as HRNet has it for a sixteenth of the work.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -79,7 +80,7 @@ class _Exchange(nn.Module):
         out = []
         for target, paths in enumerate(self.paths):
             total = maps[target]
-            for source, path in enumerate(paths):  # type: ignore[arg-type]
+            for source, path in enumerate(cast(nn.ModuleList, paths)):
                 if source < target:
                     total = total + path(maps[source])
                 elif source > target:
