@@ -48,6 +48,7 @@ app = typer.Typer(
 evaluate_app = typer.Typer(no_args_is_help=True, help="Compare a model with reference data.")
 app.add_typer(evaluate_app, name="evaluate")
 app.command("agreement")(cli_agreement.agreement)
+app.command("classify")(cli_keypoints.classify)
 evaluate_app.command("impartiality")(cli_evaluation.impartiality)
 evaluate_app.command("test-retest")(cli_evaluation.retest)
 evaluate_app.command("held-out")(cli_evaluation.held_out)

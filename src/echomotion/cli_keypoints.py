@@ -11,7 +11,17 @@ from echomotion.core import Clip, DataError
 from echomotion.models.base import KeypointDetector
 from echomotion.models.registry import create_keypoint_detector
 from echomotion.models.run import detect_keypoints
-from echomotion.terminal import finish_evaluation, for_each, json_line, out, plain_text, progress_bar, rows_table, step
+from echomotion.terminal import (
+    finish_evaluation,
+    for_each,
+    json_line,
+    needs_extra,
+    out,
+    plain_text,
+    progress_bar,
+    rows_table,
+    step,
+)
 
 Json = Annotated[bool, typer.Option("--json", help="One machine-readable line per result.")]
 
@@ -84,6 +94,44 @@ def evaluate(
         finish_evaluation(result, table, output, as_json)
 
     for_each([str(data)], work, as_json=as_json)
+
+
+def classify(
+    cohort: Annotated[
+        Path,
+        typer.Argument(help="Table with patient, label and features; see `features.csv` of `echomotion keypoints`."),
+    ],
+    positive: Annotated[str, typer.Option(help="Label of the disease.")],
+    negative: Annotated[str, typer.Option(help="Label of those it is told from.")] = "normal",
+    apply: Annotated[Path | None, typer.Option(help="Table of new patients without label, to be told apart.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the folds and the intervals.")] = 0,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="JSON with every decision.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Tell a disease from curves over a cycle: cross-validation by patient, or decisions for new patients."""
+
+    def work(name: str) -> None:
+        needs_extra("classify", "sklearn")
+        from echomotion.evaluation.classification import apply_classifier, evaluate_classifier, read_cohort
+
+        table = read_cohort(name)
+        if apply is not None:
+            rows = apply_classifier(table, read_cohort(apply, labelled=False), positive, negative).to_dict("records")
+            result: dict[str, Any] = {"cohort": Path(name).name, "patients": rows}
+            finish_evaluation(result, [{str(k): v for k, v in row.items()} for row in rows], output, as_json)
+            return
+        report = evaluate_classifier(table, positive, negative, seed=seed)
+        decisions = report.decisions.to_dict("records")
+        shown = [
+            {"figure": figure, "value": part.value, "low": part.low, "high": part.high}
+            for figure in ("auc", "sensitivity", "specificity")
+            if (part := getattr(report, figure))
+        ]
+        finish_evaluation(
+            {"cohort": Path(name).name, **report.as_dict(), "decisions": decisions}, shown, output, as_json
+        )
+
+    for_each([str(cohort)], work, as_json=as_json)
 
 
 def named_detector(entry: str) -> KeypointDetector:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import matplotlib as mpl
@@ -11,9 +12,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from echomotion.core import Clip, Keypoints, OutputError
+from echomotion.core import Clip, DataError, Keypoints, OutputError
 from echomotion.core.masks import PARASTERNAL_POINTS
 from echomotion.io.write import atomic_path, write_json, write_table, write_video
+from echomotion.measure.cycle_features import cycle_features
 from echomotion.measure.dimensions import CAVITY, PARTS, POSTERIOR, SEPTUM
 from echomotion.measure.keypoint_measurements import KeypointMeasurements
 from echomotion.report.picture import Picture, fit
@@ -23,6 +25,7 @@ from echomotion.report.tables import measurement_table
 RESULTS = (
     "keypoints.csv",
     "curves.csv",
+    "features.csv",
     "measurements.csv",
     "measurements.json",
     "curves.png",
@@ -79,10 +82,13 @@ def save_keypoints(
     write_table(target / "keypoints.csv", keypoint_table(clip, keypoints))
     write_table(target / "curves.csv", curve_table(clip, found))
     write_table(target / "measurements.csv", measurement_table(found.measurements))
+    features, reason = feature_row(clip, found)
+    write_table(target / "features.csv", pd.DataFrame([features]))
     beats = [{"ed_s": b.ed_s, "es_s": b.es_s, "next_ed_s": b.next_ed_s} for b in found.phases.beats]
     values = {
         "clip": clip.source.name,
         "phases": {"source": found.phases.source, "confidence": found.phases.confidence, "beats": beats},
+        "features": reason or "features.csv",
         "measurements": [row.as_dict() for row in found.measurements],
     }
     write_json(target / "measurements.json", values)
@@ -109,6 +115,15 @@ def curve_table(clip: Clip, found: KeypointMeasurements) -> pd.DataFrame:
     """The three curves, one row a frame, their unit in the column's name."""
     unit = found.curves.unit
     return pd.DataFrame({"time_s": clip.times_s, **{f"{name} ({unit})": found.curves.values[name] for name in PARTS}})
+
+
+def feature_row(clip: Clip, found: KeypointMeasurements) -> tuple[dict[str, Any], str]:
+    """One row of a cohort table, ``patient`` and features, and why there are no features; empty where there are."""
+    row: dict[str, Any] = {"patient": Path(clip.source.name).stem}
+    try:
+        return row | cycle_features(found.curves, found.phases, clip.times_s), ""
+    except DataError as error:
+        return row, str(error)
 
 
 def curve_figure(clip: Clip, found: KeypointMeasurements) -> Figure:
