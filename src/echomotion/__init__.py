@@ -27,8 +27,14 @@ from echomotion.io import read_clip
 from echomotion.measure.wall_points import wall_points
 from echomotion.models.base import TrackUpdate
 from echomotion.models.queries import grid_queries, mask_queries, read_queries
-from echomotion.models.registry import ModelInfo, create_segmenter, create_tracker, list_models
-from echomotion.models.run import segment, track, tracking_session
+from echomotion.models.registry import (
+    ModelInfo,
+    create_keypoint_detector,
+    create_segmenter,
+    create_tracker,
+    list_models,
+)
+from echomotion.models.run import dense_motion, detect_keypoints, segment, track, tracking_session
 from echomotion.models.trackers.session import TrackingSession
 from echomotion.study import StudyAnalysis, analyze_study
 from echomotion.version import __version__
@@ -63,8 +69,11 @@ __all__ = [
     "__version__",
     "analyze",
     "analyze_study",
+    "create_keypoint_detector",
     "create_segmenter",
     "create_tracker",
+    "dense_motion",
+    "detect_keypoints",
     "grid_queries",
     "list_models",
     "mask_queries",

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import typer
 
-from echomotion import analysis, cli_agreement, cli_evaluation, cli_segmenters, cli_study
+from echomotion import analysis, cli_agreement, cli_evaluation, cli_keypoints, cli_segmenters, cli_study
 from echomotion.core import Clip, DataError, Layer, View
 from echomotion.core.subject import Subject
 from echomotion.core.views import SegmentModel
@@ -22,7 +22,7 @@ from echomotion.measure.strain_types import StrainOptions
 from echomotion.models.base import Progress as Step
 from echomotion.models.queries import grid_queries, mask_queries, read_queries
 from echomotion.models.registry import create_segmenter, create_tracker, list_models
-from echomotion.models.run import DEFAULT_SEGMENTER, DEFAULT_TRACKER, segment, track
+from echomotion.models.run import DEFAULT_DETECTOR, DEFAULT_SEGMENTER, DEFAULT_TRACKER, segment, track
 from echomotion.preprocess.familiarity import unfamiliar
 from echomotion.terminal import (
     err,
@@ -49,10 +49,12 @@ app = typer.Typer(
 evaluate_app = typer.Typer(no_args_is_help=True, help="Compare a model with reference data.")
 app.add_typer(evaluate_app, name="evaluate")
 app.command("agreement")(cli_agreement.agreement)
+app.command("classify")(cli_keypoints.classify)
 evaluate_app.command("impartiality")(cli_evaluation.impartiality)
 evaluate_app.command("test-retest")(cli_evaluation.retest)
 evaluate_app.command("held-out")(cli_evaluation.held_out)
 evaluate_app.command("stability")(cli_segmenters.stability)
+evaluate_app.command("keypoints")(cli_keypoints.evaluate)
 benchmark_app = typer.Typer(no_args_is_help=True, help="Compare all models on the same data, with time and memory.")
 app.add_typer(benchmark_app, name="benchmark")
 benchmark_app.command("tracking")(cli_evaluation.benchmark_tracking)
@@ -304,9 +306,36 @@ def segment_frames(
     for_each([clip], work, as_json=as_json)
 
 
+@app.command("keypoints")
+def find_keypoints(
+    clip: ClipName,
+    output: Output,
+    model: Annotated[str, typer.Option(help="Detector; see `echomotion models`.")] = DEFAULT_DETECTOR,
+    weights: Annotated[str | None, typer.Option(help="Folder of weights, in place of the installed ones.")] = None,
+    adapt: Annotated[
+        int, typer.Option(min=0, metavar="STEPS", help="Fit TR-net to the clip by losses that need no key-points.")
+    ] = 0,
+    spacing: Spacing = None,
+    fps: Fps = None,
+    view: ViewName = None,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Follow the four key-points of a parasternal long axis; write tables, curves and an overlay into a folder."""
+
+    def work(name: str) -> None:
+        cine = _read(name, spacing, fps, view)
+        cli_keypoints.find_in_clip(
+            name, cine, output, model=model, weights=weights, adapt=adapt, overwrite=overwrite, as_json=as_json
+        )
+
+    for_each([clip], work, as_json=as_json)
+
+
 @app.command()
 def models(
-    kind: Annotated[str | None, typer.Option(help="tracker or segmenter.")] = None, as_json: Json = False
+    kind: Annotated[str | None, typer.Option(help="tracker, segmenter, keypoint_detector or flow.")] = None,
+    as_json: Json = False,
 ) -> None:
     """List the models with their size, installed weights and licence."""
 

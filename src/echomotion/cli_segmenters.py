@@ -117,14 +117,14 @@ def stability(
 
 
 def ablation(
-    data: CamusFolder,
+    data: Annotated[Path, typer.Option(help="CAMUS folder; for TR-net that of its cines.")],
     folder: Annotated[Path, typer.Option("-o", "--output", help="Receives one run for each variant, and a table.")],
-    recipe: Annotated[str, typer.Option(help="A recipe of PointSeg or NCM-Net.")] = "pointseg_small",
+    recipe: Annotated[str, typer.Option(help="A recipe of PointSeg, NCM-Net or TR-net.")] = "pointseg_small",
     max_minutes: Annotated[float | None, typer.Option(help="Of each variant; a reduced budget is stated.")] = None,
     split: Annotated[str, typer.Option(help="Patients who judge.")] = "validation",
     as_json: Json = False,
 ) -> None:
-    """Train PointSeg or NCM-Net with parts switched off; compare Dice and HD95 of the myocardium with the whole."""
+    """Train PointSeg, NCM-Net or TR-net with parts switched off; compare the myocardium with that of the whole."""
 
     def work(name: str) -> None:
         needs_extra("train", "monai", "lightning_fabric")
@@ -137,6 +137,10 @@ def ablation(
         model = read_recipe(name).model
         with progress_bar("ablation", quiet=as_json) as stage:
             runs = train_variants(ablation_of(name), data, folder, max_minutes=max_minutes, progress=stage)
+            if model == "trnet":
+                told = [f"--model trnet:weights={path}" for path in runs.values()]
+                out.print(plain_text(f"Judge them by: echomotion evaluate keypoints --data HELD {' '.join(told)}"))
+                return
             cases = _judged({variant: (model, path) for variant, path in runs.items()}, data, split, stage)
         walls = {
             variant: found[found["class"] == "lv_myocardium"].groupby("patient")[["dice", "hd95_mm"]].mean()

@@ -14,11 +14,14 @@ from echomotion.models.losses import (
     class_shares,
     dice_loss,
     exclusive_mask_loss,
+    heatmap_loss,
     mask_loss,
     masks_at_points,
+    patch_correlation_loss,
     pointseg_loss,
     pseudo_label_loss,
     temporal_smoothing,
+    trajectory_loss,
 )
 
 
@@ -100,3 +103,48 @@ def test_boundaries_may_move_as_far_as_a_wall_does():
     assert float(boundary_constraint(frames, near, radius=1)) > 0
     assert float(boundary_constraint(frames, torch.tensor([[False, True]]), radius=2)) > 0.2
     assert float(boundary_constraint(frames, torch.tensor([[False, False]]), radius=1)) == 0
+
+
+def test_a_heat_map_that_is_right_costs_nothing_and_peaks_weigh_most():
+    target = torch.zeros(1, 1, 4, 4)
+    target[..., 1, 1] = 1
+    assert float(heatmap_loss(target, target)) == 0
+    weights = 1.01 + 15 * 0.01
+    assert float(heatmap_loss(torch.zeros_like(target), target)) == pytest.approx(1.01 / weights)
+    wrong = target.clone()
+    wrong[..., 3, 3] = 1
+    assert float(heatmap_loss(wrong, target)) == pytest.approx(0.01 / weights)
+
+
+def test_equal_patches_cost_nothing_whatever_their_brightness():
+    patch = torch.rand(1, 1, 30)
+    same = torch.cat([patch, 2 * patch + 1, 0.1 * patch - 3], dim=1)
+    assert float(patch_correlation_loss(same)) == pytest.approx(0, abs=1e-4)
+    opposite = torch.cat([patch, -patch], dim=1)
+    assert float(patch_correlation_loss(opposite)) == pytest.approx(2, abs=1e-4)
+
+
+def test_near_frames_weigh_more():
+    generator = torch.Generator().manual_seed(0)
+    a, b = torch.rand(2, 1, 1, 30, generator=generator)
+    # The odd one out stands at an end: it has one near pair, in the middle two.
+    end, middle = torch.cat([a, a, b], dim=1), torch.cat([a, b, a], dim=1)
+    apart = float(patch_correlation_loss(torch.cat([a, b], dim=1)))
+    total = 2 * 0.9 + 0.81
+    assert float(patch_correlation_loss(end)) == pytest.approx(apart * (0.9 + 0.81) / total, rel=1e-4)
+    assert float(patch_correlation_loss(middle)) == pytest.approx(apart * 1.8 / total, rel=1e-4)
+
+
+def test_later_refinements_weigh_more_and_patches_come_late():
+    truth = torch.zeros(3, 4, 2)
+    off = truth + torch.tensor([4.0, 0.0])
+    assert float(trajectory_loss([off, truth], truth, None)) == pytest.approx(0.8)
+    assert float(trajectory_loss([truth, off], truth, None)) == pytest.approx(1.0)
+    generator = torch.Generator().manual_seed(0)
+    rough, same = torch.rand(4, 3, 30, generator=generator), torch.ones(4, 3, 1) * torch.rand(30, generator=generator)
+    cost = float(patch_correlation_loss(rough))
+    early = float(trajectory_loss([truth, truth], truth, [rough, same]))
+    late = float(trajectory_loss([truth, truth], truth, [same, rough]))
+    assert early == pytest.approx(0.8 * 0.8 * cost, rel=1e-3)
+    assert late == pytest.approx(cost, rel=1e-3)
+    assert float(trajectory_loss([off], None, [same], alpha=0.5)) == pytest.approx(0, abs=1e-4)

@@ -111,8 +111,8 @@ def test_an_unknown_name_or_option_lists_the_valid_ones():
     with pytest.raises(ModelError, match="window"):
         create_tracker("lucas_kanade", windw=3)
     with pytest.raises(ModelError, match="tracker, segmenter"):
-        list_models("flow")
+        list_models("classifier")
     with pytest.raises(ModelError, match="tracker, segmenter"):
-        register("flow")
+        register("classifier")
     with pytest.raises(ModelError, match="no weights"):
         create_tracker("lucas_kanade", weights="somewhere")

@@ -1,15 +1,18 @@
-"""What a tracker and a segmenter promise, whatever is inside."""
+"""What a tracker, a segmenter and a detector of key-points promise, whatever is inside."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from echomotion.core import Clip, Masks, Tracks
+from echomotion.core import Clip, Keypoints, Masks, Tracks
+
+if TYPE_CHECKING:
+    from echomotion.models.flow.pwcnet import DenseMotion
 
 # Called as progress(done, total) while work goes on.
 Progress = Callable[[int, int], None]
@@ -124,4 +127,43 @@ class Segmenter(Protocol):
         -------
         Masks
             Labels in native pixels, with the class probabilities on the model's grid.
+        """
+
+
+@runtime_checkable
+class KeypointDetector(Protocol):
+    """Finds named points on every frame."""
+
+    name: str
+
+    def detect(self, clip: Clip, *, progress: Progress | None = None) -> Keypoints:
+        """Find the points on all frames of a clip.
+
+        Parameters
+        ----------
+        clip : Clip
+            The cine; any size, one frame or more.
+        progress : callable, optional
+            Called with (done, total).
+
+        Returns
+        -------
+        Keypoints
+            Native pixels.
+        """
+
+
+@runtime_checkable
+class FlowEstimator(Protocol):
+    """Finds where every pixel of one frame goes."""
+
+    name: str
+
+    def estimate(self, clip: Clip, reference: int = 0, *, progress: Progress | None = None) -> DenseMotion:
+        """Displacement from the reference frame to every frame of a clip.
+
+        Raises
+        ------
+        DataError
+            When the reference is no frame of the clip.
         """

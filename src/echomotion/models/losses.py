@@ -1,4 +1,4 @@
-"""Losses of segmenters that see several frames; those of trackers lie beside their training.
+"""Losses of segmenters that see several frames, of key-points and of flow; those of trackers are beside their training.
 
 Masks come as logits of K classes that do not exclude each other, or of K + 1 that do, background first; labels as whole
 numbers of which 0 is background.
@@ -13,6 +13,22 @@ from torch import Tensor
 from torch.nn import functional
 
 from echomotion.models.layers.correlation import sample_points
+
+
+def heatmap_loss(maps: Tensor, target: Tensor, gamma: float = 0.01) -> Tensor:
+    """Mean squared error of maps in which a pixel weighs its target plus `gamma`.
+
+    ``sum (I_GT + gamma) (I_GT - I)^2 / sum (I_GT + gamma)``. Equation 1 of SK-net as printed is no square and leaves
+    what lies off the key-points free; this is its evident intent.
+
+    Parameters
+    ----------
+    maps, target : float (..., h, w)
+        The targets from 0 to 1.
+    gamma : float
+    """
+    weight = target + gamma
+    return (weight * (target - maps).square()).sum() / weight.sum()
 
 
 def class_shares(labels: Tensor, classes: int, size: tuple[int, int]) -> Tensor:
@@ -188,3 +204,147 @@ def boundary_constraint(probability: Tensor, near: Tensor, radius: int) -> Tenso
     lost = functional.relu(edge[:, 1:] - wide[:, :-1]) + functional.relu(edge[:, :-1] - wide[:, 1:])
     total = (weight * (edge[:, 1:] + edge[:, :-1])).sum()
     return (weight * lost).sum() / total.clamp(min=1.0)
+
+
+def warped(image: Tensor, flow: Tensor) -> Tensor:
+    """An image (B, C, h, w) read where flow (B, 2, h, w), in its px, points to; beyond the border, the border."""
+    height, width = image.shape[-2:]
+    y, x = torch.meshgrid(
+        torch.arange(height, dtype=flow.dtype, device=flow.device),
+        torch.arange(width, dtype=flow.dtype, device=flow.device),
+        indexing="ij",
+    )
+    grid = torch.stack([(2 * (x + flow[:, 0]) + 1) / width - 1, (2 * (y + flow[:, 1]) + 1) / height - 1], dim=-1)
+    return functional.grid_sample(image, grid, padding_mode="border", align_corners=False)
+
+
+def occluded(forward: Tensor, backward: Tensor) -> Tensor:
+    """1 where flow (B, 2, h, w) there and back does not return, (B, 1, h, w).
+
+    ``|f + b(x + f)|^2 > 0.01 (|f|^2 + |b(x + f)|^2) + 0.5`` (Meister et al. 2018, arXiv 1711.07837).
+    """
+    back = warped(backward, forward)
+    apart = (forward + back).square().sum(dim=1, keepdim=True)
+    length = (forward.square() + back.square()).sum(dim=1, keepdim=True)
+    return (apart > 0.01 * length + 0.5).to(forward)
+
+
+def census_distance(first: Tensor, second: Tensor, side: int = 5) -> Tensor:
+    """Soft Hamming distance (B, 1, h, w) of the census transforms of two images (B, 1, h, w), 0 to 1."""
+
+    def transform(image: Tensor) -> Tensor:
+        wide = functional.pad(image, (side // 2,) * 4, mode="replicate")
+        around = functional.unfold(wide, side).view(len(image), side * side, *image.shape[-2:])
+        steps = around - image
+        return steps / torch.sqrt(1e-3 + steps.square())
+
+    apart = (transform(first) - transform(second)).square()
+    return (apart / (0.1 + apart)).mean(dim=1, keepdim=True)
+
+
+def structural_distance(first: Tensor, second: Tensor) -> Tensor:
+    """``(1 - SSIM) / 2`` over 3 x 3 px of two images (B, C, h, w) from 0 to 1 (Wang et al. 2004)."""
+
+    def mean(x: Tensor) -> Tensor:
+        return functional.avg_pool2d(functional.pad(x, (1, 1, 1, 1), mode="reflect"), 3, 1)
+
+    a, b = mean(first), mean(second)
+    va, vb, vab = mean(first * first) - a * a, mean(second * second) - b * b, mean(first * second) - a * b
+    c1, c2 = 0.01**2, 0.03**2
+    score = (2 * a * b + c1) * (2 * vab + c2) / ((a * a + b * b + c1) * (va + vb + c2))
+    return ((1 - score) / 2).clamp(0, 1)
+
+
+def photometric_loss(first: Tensor, second: Tensor, flow: Tensor, seen: Tensor, weights: Sequence[float]) -> Tensor:
+    """How unlike the first image (B, 1, h, w) the second is after warping, mean over what is seen in both.
+
+    Parameters
+    ----------
+    first, second : float (B, 1, h, w)
+    flow : float (B, 2, h, w)
+    seen : float (B, 1, h, w)
+        1 where a pixel counts.
+    weights : (float, float, float)
+        Of the absolute difference, of :func:`structural_distance` and of :func:`census_distance`.
+    """
+    back = warped(second, flow)
+    distance = weights[0] * (first - back).abs()
+    if weights[1]:
+        distance = distance + weights[1] * structural_distance(first, back)
+    if weights[2]:
+        distance = distance + weights[2] * census_distance(first, back)
+    return (distance * seen).sum() / seen.sum().clamp(min=1)
+
+
+def smoothness_loss(flow: Tensor, image: Tensor, alpha: float = 10.0) -> Tensor:
+    """Mean absolute gradient of flow (B, 2, h, w), less where the image (B, 1, h, w) has an edge."""
+    total = flow.new_zeros(())
+    for axis in (-1, -2):
+        edge = torch.exp(-alpha * image.diff(dim=axis).abs())
+        total = total + (edge * flow.diff(dim=axis).abs()).mean()
+    return total / 2
+
+
+def pseudo_flow_loss(xy: Tensor, pseudo: Tensor, counted: Tensor | None = None) -> Tensor:
+    """Mean squared distance of trajectories (..., 2) from pseudo labels (..., 2): equation 3 of TR-net."""
+    apart = (xy - pseudo).square().sum(dim=-1)
+    return apart.mean() if counted is None else (apart * counted).sum() / counted.sum().clamp(min=1)
+
+
+def patch_correlation_loss(patches: Tensor, decay: float = 0.9, frames: Tensor | None = None) -> Tensor:
+    """One less the cosine of patches about a point on all pairs of frames, near pairs weighing more.
+
+    ``sum w (1 - cos) / sum w`` with ``w = decay ** |k - j|``. Equation 4 of TR-net as printed is a similarity, which
+    a minimiser would make small; here it is a distance, and a mean over the pairs. The mean of each patch is taken
+    out, so that brightness alone is no likeness.
+
+    Parameters
+    ----------
+    patches : float (..., T, P)
+    decay : float
+    frames : float (T,), optional
+        Numbers of the frames; 0, 1, 2, ... without.
+    """
+    vectors = functional.normalize(patches - patches.mean(dim=-1, keepdim=True), dim=-1, eps=1e-4)
+    alike = vectors @ vectors.transpose(-1, -2)
+    count = patches.shape[-2]
+    number = torch.arange(count, device=patches.device) if frames is None else frames
+    weight = decay ** (number[:, None] - number[None]).abs().to(patches)
+    weight = weight * (1 - torch.eye(count, device=patches.device))
+    return ((1 - alike) * weight).sum(dim=(-1, -2)).mean() / weight.sum().clamp(min=1e-6)
+
+
+def trajectory_loss(
+    steps: Sequence[Tensor],
+    pseudo: Tensor | None,
+    patches: Sequence[Tensor] | None,
+    *,
+    alpha: float = 0.8,
+    beta: float = 0.8,
+    decay: float = 0.9,
+    unit: float = 4.0,
+) -> Tensor:
+    """``sum_i alpha^(M - i) (L_pseudo + beta^(M - i) L_patch)`` over the refinements i = 1 to M: equation 5 of TR-net.
+
+    Parameters
+    ----------
+    steps : sequence of float (T, K, 2)
+        Trajectories after each refinement.
+    pseudo : float (T, K, 2), optional
+        Without, the pseudo-flow loss is left out.
+    patches : sequence of float (K, T, P), optional
+        About the points of each step; without, the patch correlation loss is left out.
+    alpha, beta, decay : float
+    unit : float
+        Distances are taken in so many px, which balances the two losses.
+    """
+    total = steps[0].new_zeros(())
+    last = len(steps)
+    for i, xy in enumerate(steps, start=1):
+        loss = xy.new_zeros(())
+        if pseudo is not None:
+            loss = loss + pseudo_flow_loss(xy / unit, pseudo / unit)
+        if patches is not None:
+            loss = loss + beta ** (last - i) * patch_correlation_loss(patches[i - 1], decay)
+        total = total + alpha ** (last - i) * loss
+    return total

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from echomotion.core import ModelError
-from echomotion.models.base import Segmenter, Tracker
+from echomotion.models.base import FlowEstimator, KeypointDetector, Segmenter, Tracker
 from echomotion.models.weights import find_weights, installed_variants
 
-KINDS = ("tracker", "segmenter")
+KINDS = ("tracker", "segmenter", "keypoint_detector", "flow")
 
 # Modules that declare models; imported when the registry is first asked, so that `import echomotion` stays quick.
 _MODULES = (
@@ -27,6 +27,10 @@ _MODULES = (
     "echomotion.models.segmenters.unet",
     "echomotion.models.segmenters.pointseg",
     "echomotion.models.segmenters.ncmnet",
+    "echomotion.models.keypoints.sknet",
+    "echomotion.models.keypoints.trnet",
+    "echomotion.models.keypoints.tracked",
+    "echomotion.models.flow.pwcnet",
 )
 
 Builder = TypeVar("Builder", bound=Callable[..., Any])
@@ -88,7 +92,7 @@ def register(kind: str, *, learned: bool = False) -> Callable[[Builder], Builder
 
     Parameters
     ----------
-    kind : {"tracker", "segmenter"}
+    kind : {"tracker", "segmenter", "keypoint_detector", "flow"}
     learned : bool
         The model needs trained weights; its builder then takes them as a keyword ``weights``
         (a :class:`~echomotion.models.weights.Weights`).
@@ -116,7 +120,7 @@ def _known(kind: str) -> dict[str, Entry]:
 def _create(kind: str, name: str, weights: str | None, options: dict[str, Any]) -> Any:
     known = _known(kind)
     if name not in known:
-        raise ModelError(f"there is no {kind} {name!r}; there are {', '.join(known)}")
+        raise ModelError(f"there is no {kind.replace('_', ' ')} {name!r}; there are {', '.join(known)}")
     entry = known[name]
     fields = {f.name for f in dataclasses.fields(entry.config)}
     unknown = sorted(set(options) - fields)
@@ -155,6 +159,16 @@ def create_tracker(name: str, *, weights: str | None = None, **options: Any) -> 
 def create_segmenter(name: str, *, weights: str | None = None, **options: Any) -> Segmenter:
     """Build a segmenter; arguments and errors as in :func:`create_tracker`."""
     return cast(Segmenter, _create("segmenter", name, weights, options))
+
+
+def create_keypoint_detector(name: str, *, weights: str | None = None, **options: Any) -> KeypointDetector:
+    """Build a detector of key-points; arguments and errors as in :func:`create_tracker`."""
+    return cast(KeypointDetector, _create("keypoint_detector", name, weights, options))
+
+
+def create_flow_estimator(name: str, *, weights: str | None = None, **options: Any) -> FlowEstimator:
+    """Build an estimator of dense motion; arguments and errors as in :func:`create_tracker`."""
+    return cast(FlowEstimator, _create("flow", name, weights, options))
 
 
 def list_models(kind: str | None = None) -> list[ModelInfo]:

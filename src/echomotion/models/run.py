@@ -1,4 +1,4 @@
-"""Track and segment in one call, with the default models."""
+"""Track, segment and detect key-points in one call, with the default models."""
 
 from __future__ import annotations
 
@@ -7,15 +7,23 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from echomotion.core import Clip, DataError, EchoMotionWarning, Masks, Tracks, WallPoints
+from echomotion.core import Clip, DataError, EchoMotionWarning, Keypoints, Masks, Tracks, View, WallPoints
 from echomotion.core.tracks import checked_queries
 from echomotion.models.base import Progress
-from echomotion.models.registry import create_segmenter, create_tracker
+from echomotion.models.flow.pwcnet import DenseMotion
+from echomotion.models.registry import (
+    create_flow_estimator,
+    create_keypoint_detector,
+    create_segmenter,
+    create_tracker,
+)
 from echomotion.models.trackers.session import TrackingSession
 from echomotion.preprocess.familiarity import unfamiliar
 
 DEFAULT_TRACKER = "echomotion_tracker"
 DEFAULT_SEGMENTER = "unet"
+DEFAULT_DETECTOR = "trnet"
+DEFAULT_FLOW = "pwcnet"
 
 
 def track(
@@ -130,3 +138,84 @@ def segment(
         As :func:`echomotion.create_segmenter`.
     """
     return create_segmenter(model, weights=weights, **options).segment(clip, progress=progress)
+
+
+def detect_keypoints(
+    clip: Clip,
+    *,
+    model: str = DEFAULT_DETECTOR,
+    weights: str | None = None,
+    progress: Progress | None = None,
+    warn: bool = True,
+    **options: Any,
+) -> Keypoints:
+    """The four key-points of a parasternal long-axis view on every frame.
+
+    Parameters
+    ----------
+    clip : Clip
+        Seen in the parasternal long axis.
+    model, weights, options
+        As in :func:`echomotion.create_keypoint_detector`.
+    progress : callable, optional
+        Called with (done, total).
+    warn : bool
+        Issue an :class:`~echomotion.core.EchoMotionWarning` when the clip is said to show another view.
+
+    Returns
+    -------
+    Keypoints
+        Native pixels, names of :data:`~echomotion.core.masks.PARASTERNAL_POINTS`; confidence 0 to 1.
+
+    Raises
+    ------
+    DataError
+        When `clip` is no Clip.
+    ModelError
+        As :func:`echomotion.create_keypoint_detector`.
+    """
+    if not isinstance(clip, Clip):
+        raise DataError(f"detect_keypoints needs a Clip, not {type(clip).__name__}; make one with read_clip(path)")
+    detector = create_keypoint_detector(model, weights=weights, **options)
+    if warn and clip.view not in (View.PLAX, View.UNKNOWN):
+        message = f"the key-points belong to a parasternal long-axis view (PLAX); this clip shows {clip.view}"
+        warnings.warn(message, EchoMotionWarning, stacklevel=2)
+    return detector.detect(clip, progress=progress)
+
+
+def dense_motion(
+    clip: Clip,
+    *,
+    reference: int = 0,
+    model: str = DEFAULT_FLOW,
+    weights: str | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> DenseMotion:
+    """Where every pixel of one frame goes, on every frame.
+
+    Parameters
+    ----------
+    clip : Clip
+    reference : int
+        The frame whose pixels are followed.
+    model, weights, options
+        As in :func:`echomotion.models.registry.create_flow_estimator`.
+    progress : callable, optional
+        Called with (done, total).
+
+    Returns
+    -------
+    DenseMotion
+        ``.at(points)`` gives displacement in native pixels.
+
+    Raises
+    ------
+    DataError
+        When `clip` is no Clip, or the reference no frame of it.
+    ModelError
+        As :func:`echomotion.create_tracker`.
+    """
+    if not isinstance(clip, Clip):
+        raise DataError(f"dense_motion needs a Clip, not {type(clip).__name__}; make one with read_clip(path)")
+    return create_flow_estimator(model, weights=weights, **options).estimate(clip, reference, progress=progress)

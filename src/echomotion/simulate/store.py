@@ -11,12 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from echomotion.core import DataError, DatasetError, OutputError, View
+from echomotion.core import DataError, DatasetError, Keypoints, OutputError, View
+from echomotion.core.masks import PARASTERNAL_POINTS
 from echomotion.datasets.simulated import FORMAT, LAYOUT, MANIFEST, SHARD_NAME, read_manifest
 from echomotion.io.write import atomic_path, write_json
-from echomotion.simulate.acquisition import frame_times, to_mm
+from echomotion.simulate.acquisition import frame_times, to_mm, to_px
 from echomotion.simulate.checks import check_count, check_name
 from echomotion.simulate.heart import KINDS, HeartParameters, simulated_view
+from echomotion.simulate.keypoints import caliper_points
+from echomotion.simulate.motion import Motion
 from echomotion.simulate.probe import Picture
 from echomotion.simulate.recording import subject_motion
 from echomotion.simulate.sequence import Sequence, simulate
@@ -240,10 +243,33 @@ def stored_displacement(parameters: Any, points_px: ArrayLike) -> NDArray[np.flo
     points_px : float (N, 2)
         Places on its reference frame.
     """
+    motion, picture = _stored_motion(parameters)
+    points = np.asarray(points_px, dtype=np.float64)
+    return motion.displacement(to_mm(points, picture)) / picture.spacing_mm
+
+
+def stored_calipers(parameters: Any) -> Keypoints:
+    """Key-points on the measuring line of a parasternal sequence, see :func:`..keypoints.caliper_points`.
+
+    Parameters
+    ----------
+    parameters : mapping
+        Of a stored sequence, or :meth:`echomotion.simulate.sequence.Sequence.parameters`.
+
+    Raises
+    ------
+    DataError
+        When the sequence shows another view.
+    """
+    motion, picture = _stored_motion(parameters)
+    xy = to_px(caliper_points(motion), picture).astype(np.float32)
+    return Keypoints(xy, np.ones(xy.shape[:2], dtype=np.float32), PARASTERNAL_POINTS)
+
+
+def _stored_motion(parameters: Any) -> tuple[Motion, Picture]:
+    """The motion of a sequence at its frames, and its picture, from its parameters."""
     heart = HeartParameters.from_dict(parameters["heart"])
     outlines = parameters["template"]
     times = frame_times(parameters["n_frames"], parameters["frame_rate_hz"], parameters["reference_frame"])
     motion = subject_motion(heart, None if outlines is None else Template.from_outlines(outlines), times)
-    picture = Picture(**parameters["picture"])
-    points = np.asarray(points_px, dtype=np.float64)
-    return motion.displacement(to_mm(points, picture)) / picture.spacing_mm
+    return motion, Picture(**parameters["picture"])

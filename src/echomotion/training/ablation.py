@@ -1,4 +1,4 @@
-"""What each part of PointSeg or NCM-Net adds: the same recipe trained with parts switched off, one after the other."""
+"""What each part of PointSeg, NCM-Net or TR-net adds: the same recipe with parts switched off, one after the other."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def ablation_of(recipe: str) -> dict[str, Variant]:
     """Variants of a recipe by name; the last is the whole.
 
     For PointSeg the rows of the paper's Table 3: without trajectories, then parts added one by one. For NCM-Net each
-    part of its abstract is taken away.
+    part of its abstract is taken away. For TR-net the rows of its Tables 3 and 4.
 
     Raises
     ------
@@ -38,4 +38,12 @@ def ablation_of(recipe: str) -> dict[str, Variant]:
             "supervised_only": Variant(recipe, training={"unlabelled": 0.0}),
             WHOLE: Variant(recipe),
         }
-    raise DataError(f"recipe {recipe} trains {model}; the ablation is of pointseg, pointseg_small and ncmnet")
+    if model == "trnet":
+        # Tables 3 and 4; Table 5 and the iterations need no training of their own.
+        return {
+            "pseudo_flow_alone": Variant(recipe, training={"patch": False}),
+            "patches_alone": Variant(recipe, training={"pseudo": False}),
+            "no_semantic_input": Variant(recipe, {"semantic": False}),
+            WHOLE: Variant(recipe),
+        }
+    raise DataError(f"recipe {recipe} trains {model}; the ablation is of pointseg, pointseg_small, ncmnet and trnet")

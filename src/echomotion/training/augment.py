@@ -25,11 +25,17 @@ def random_placement(
 
 
 def placement_matrix(
-    shape: tuple[int, int], size: int, rng: np.random.Generator, *, deeper: float = DEEPER
+    shape: tuple[int, int],
+    size: int,
+    rng: np.random.Generator,
+    *,
+    deeper: float = DEEPER,
+    mirror: float = 0.5,
 ) -> NDArray[np.float64]:
     """Matrix (2, 3) from px of a frame of that shape to those of a ``size`` x ``size`` grid.
 
-    Most frames keep about their scale; a share `deeper` shrinks, as in a deeper or wider fan.
+    Most frames keep about their scale; a share `deeper` shrinks, as in a deeper or wider fan. A share `mirror` is
+    mirrored.
     """
     rows, columns = shape
     fit = size / max(rows, columns)
@@ -37,10 +43,10 @@ def placement_matrix(
     zoom = fit * np.exp(rng.uniform(np.log(low), np.log(high)))
     stretch = np.exp(rng.uniform(-0.12, 0.12))
     angle = np.deg2rad(rng.normal(0, 10))
-    mirror = -1.0 if rng.random() < 0.5 else 1.0
+    side = -1.0 if rng.random() < mirror else 1.0
     shear = rng.normal(0, 0.05)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    linear = turn @ np.array([[1.0, shear], [0.0, 1.0]]) @ np.diag([zoom * stretch * mirror, zoom / stretch])
+    linear = turn @ np.array([[1.0, shear], [0.0, 1.0]]) @ np.diag([zoom * stretch * side, zoom / stretch])
     centre = np.array([(columns - 1) / 2, (rows - 1) / 2])
     slack = 0.08 * size + 0.5 * max(0.0, size - zoom * max(rows, columns))
     target = (size - 1) / 2 + rng.uniform(-slack, slack, 2)

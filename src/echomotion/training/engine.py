@@ -57,9 +57,10 @@ class Schedule:
 
 @runtime_checkable
 class Taught(Protocol):
-    """A task whose loss asks a teacher: the moving average of the network, which the loop gives it."""
+    """A task whose loss asks a teacher: the moving average of the network, which it is introduced to at the start."""
 
-    teacher: nn.Module | None
+    def meet_teacher(self, teacher: nn.Module) -> None:
+        """Keep the module, whose weights follow those of the network."""
 
 
 class Task(Protocol):
@@ -120,7 +121,7 @@ def fit(
     run = _Run(path, network, averaged, optimiser)
     run.resume()
     if isinstance(task, Taught):
-        task.teacher = averaged
+        task.meet_teacher(averaged)
     started = time.monotonic() - run.seconds
 
     while True:

@@ -14,8 +14,12 @@ import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from echomotion.core import DataError
+from echomotion.core.masks import PARASTERNAL_POINTS
 from echomotion.datasets.camus import CITATION
 from echomotion.models.base import Progress
+from echomotion.models.flow.pwcnet import PWCNetConfig
+from echomotion.models.keypoints.sknet import GRID, SKNetConfig
+from echomotion.models.keypoints.trnet_network import TRNetConfig
 from echomotion.models.segmenters.ncmnet_network import NCMNetConfig
 from echomotion.models.segmenters.pointseg_network import PointSegConfig
 from echomotion.models.segmenters.unet import UNetConfig
@@ -30,7 +34,10 @@ from echomotion.training.echomotion_tracker import EchomotionTrackerTask, Echomo
 from echomotion.training.engine import Schedule, Task, fit
 from echomotion.training.points import PointTask, PointTraining
 from echomotion.training.pointseg import PointSegTask, PointSegTraining
+from echomotion.training.pwcnet import PWCNetTask, PWCNetTraining
 from echomotion.training.semi_supervised import SemiSupervisedTask, SemiSupervisedTraining
+from echomotion.training.sknet import SKNetTask, SKNetTraining
+from echomotion.training.trnet import TRNetTask, TRNetTraining
 from echomotion.training.unet import UNetTask, UNetTraining
 from echomotion.version import __version__
 
@@ -217,11 +224,51 @@ def _semi_supervised(recipe: Recipe, data: str | Path, folder: Path, name: str) 
     return task, facts
 
 
+def _sknet(recipe: Recipe, data: str | Path, folder: Path, name: str) -> tuple[Task, dict[str, Any]]:
+    training: SKNetTraining = _checked(SKNetTraining, recipe.training, name)
+    config: SKNetConfig = _checked(SKNetConfig, recipe.options, name)
+    facts = {
+        "grid": list(GRID),
+        "normalisation": "grey levels divided by 255, black outside the fan",
+        "points": list(PARASTERNAL_POINTS),
+        "trained_on": "own simulation of the PLAX view alone; no real recording",
+    }
+    return SKNetTask(data, training, config), facts
+
+
+def _pwcnet(recipe: Recipe, data: str | Path, folder: Path, name: str) -> tuple[Task, dict[str, Any]]:
+    training: PWCNetTraining = _checked(PWCNetTraining, recipe.training, name)
+    config: PWCNetConfig = _checked(PWCNetConfig, recipe.options, name)
+    facts = {
+        "grid": list(GRID),
+        "normalisation": "grey levels divided by 255, black outside the fan",
+        "trained_on": "own simulation of the PLAX view, without labels; no real recording",
+    }
+    return PWCNetTask(data, training, config), facts
+
+
+def _trnet(recipe: Recipe, data: str | Path, folder: Path, name: str) -> tuple[Task, dict[str, Any]]:
+    training: TRNetTraining = _checked(TRNetTraining, recipe.training, name)
+    config: TRNetConfig = _checked(TRNetConfig, recipe.options, name)
+    task = TRNetTask(data, training, config)
+    facts = {
+        "grid": list(GRID),
+        "normalisation": "grey levels divided by 255, black outside the fan",
+        "points": list(PARASTERNAL_POINTS),
+        "sknet": task.static_weights.sha256,
+        "trained_on": "own simulation of the PLAX view, without key-points; no real recording",
+    }
+    return task, facts
+
+
 _TASKS: dict[str, Callable[[Recipe, str | Path, Path, str], tuple[Task, dict[str, Any]]]] = {
     "unet": _unet,
     "pointseg_small": _pointseg,
     "pointseg": _pointseg,
     "semi_supervised": _semi_supervised,
+    "sknet": _sknet,
+    "trnet": _trnet,
+    "pwcnet": _pwcnet,
     "specknet": _points(SpeckNetNetwork, SpeckNetConfig),
     "echotracker": _points(EchoTrackerNetwork, EchoTrackerConfig),
     "taptr": _points(TAPTRNetwork, TAPTRConfig),

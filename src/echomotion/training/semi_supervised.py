@@ -165,6 +165,10 @@ class SemiSupervisedTask:
         self.shares = {name: share / total for name, share in usable.items()}
         self.network = self._made(config)
 
+    def meet_teacher(self, teacher: nn.Module) -> None:
+        """Take the moving average of the network as the teacher."""
+        self.teacher = teacher
+
     def batch(self, share: float, rng: np.random.Generator) -> tuple[Tensor, ...]:
         """Tensors as :class:`echomotion.training.sparse_videos.SparseDraw` has them, axis of the clips first."""
         own = self.training

@@ -43,7 +43,7 @@ def train_variants(
     ----------
     variants : mapping of str to Variant
     data, folder : path
-        Variants get a folder each, and share trajectories, motion and simulated sequences.
+        Variants get a folder each; where the recipe has a `cache`, they share one in the study's folder.
     max_minutes : float, optional
         Of each variant: a reduced budget, which the result must state.
     progress : callable, optional
@@ -59,7 +59,7 @@ def train_variants(
     out = {}
     for name, variant in variants.items():
         whole = read_recipe(variant.recipe)
-        shared = {"cache": whole.training.get("cache") or str(base / "cache")}
+        shared = {"cache": whole.training["cache"] or str(base / "cache")} if "cache" in whole.training else {}
         changed = whole.model_copy(
             update={
                 "options": whole.options | dict(variant.options),

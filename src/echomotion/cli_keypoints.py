@@ -1,0 +1,174 @@
+"""The commands about key-points of the parasternal long axis."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from echomotion.core import Clip, DataError
+from echomotion.models.base import KeypointDetector
+from echomotion.models.registry import create_keypoint_detector
+from echomotion.models.run import detect_keypoints
+from echomotion.terminal import (
+    finish_evaluation,
+    for_each,
+    json_line,
+    needs_extra,
+    out,
+    plain_text,
+    progress_bar,
+    rows_table,
+    step,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="One machine-readable line per result.")]
+
+
+def find_in_clip(
+    name: str,
+    clip: Clip,
+    output: Path,
+    *,
+    model: str,
+    weights: str | None,
+    adapt: int,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Find key-points, measure, and write everything into a folder."""
+    from echomotion.measure.keypoint_measurements import keypoint_measurements
+    from echomotion.report.keypoints import check_keypoint_folder, save_keypoints
+
+    check_keypoint_folder(output, overwrite=overwrite)
+    options: dict[str, Any] = {"adapt": adapt} if adapt else {}
+    with progress_bar(Path(name).name, quiet=as_json) as stage:
+        keypoints = detect_keypoints(clip, model=model, weights=weights, progress=step(stage, "key-points"), **options)
+        found = keypoint_measurements(
+            keypoints, clip.times_s, clip.spacing_mm, clip.r_wave_times_s, clip.view, method=f"key-points of {model}"
+        )
+        stage("pictures", 0, 0)
+        save_keypoints(output, clip, keypoints, found, overwrite=overwrite)
+    rows = [row.as_dict() for row in found.measurements]
+    if as_json:
+        json_line({"input": name, "status": "done", "output": str(output), "model": model, "measurements": rows})
+        return
+    shown = ("name", "beat", "value", "unit", "status", "reason")
+    table = [{key: "-" if row[key] is None else row[key] for key in shown} for row in rows]
+    out.print(rows_table(table))
+    out.print(f"Results are in {plain_text(str(output))}.", soft_wrap=True)
+
+
+def evaluate(
+    data: Annotated[Path, typer.Option(help="Folder of simulated parasternal sequences, or of annotated videos.")],
+    dataset: Annotated[str, typer.Option(help="simulated, annotated or echonet_lvh.")] = "simulated",
+    model: Annotated[
+        list[str] | None, typer.Option(help="Methods, one option each: NAME, or NAME:OPTION=VALUE,... (default: all).")
+    ] = None,
+    against: Annotated[str | None, typer.Option(help="Method that the others are compared with, by its row.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="JSON with every clip.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Key-points against the truth: shares within thresholds, dimensions, steadiness; one row a method."""
+    if dataset not in ("simulated", "annotated", "echonet_lvh"):
+        raise typer.BadParameter(f"unknown dataset {dataset!r}; known are simulated, annotated and echonet_lvh")
+
+    def work(name: str) -> None:
+        from echomotion.datasets.echonet_lvh import read_echonet_lvh
+        from echomotion.datasets.keypoints import read_annotated
+        from echomotion.evaluation.keypoints import compare_keypoints, evaluate_keypoints, simulated_cases
+
+        readers = {"simulated": simulated_cases, "annotated": read_annotated, "echonet_lvh": read_echonet_lvh}
+        cases = list(readers[dataset](name))
+        reports = []
+        for entry in model or ("sknet", "trnet", "tracked"):
+            detector = named_detector(entry)
+            with progress_bar(f"{entry} on {Path(name).name}", quiet=as_json) as stage:
+                report = evaluate_keypoints(detector, cases, progress=step(stage, "key-points"))
+            reports.append(type(report)(entry, report.rows))
+        base = against or reports[0].method
+        rows = compare_keypoints(reports, base) if len(reports) > 1 else []
+        result = {"dataset": Path(name).name, "reports": [r.as_dict() for r in reports], "comparison": _finite(rows)}
+        table = [{"method": r.method, **{title: r.summary[key] for key, title in _COLUMNS.items()}} for r in reports]
+        finish_evaluation(result, table, output, as_json)
+
+    for_each([str(data)], work, as_json=as_json)
+
+
+def classify(
+    cohort: Annotated[
+        Path,
+        typer.Argument(help="Table with patient, label and features; see `features.csv` of `echomotion keypoints`."),
+    ],
+    positive: Annotated[str, typer.Option(help="Label of the disease.")],
+    negative: Annotated[str, typer.Option(help="Label of those it is told from.")] = "normal",
+    apply: Annotated[Path | None, typer.Option(help="Table of new patients without label, to be told apart.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the folds and the intervals.")] = 0,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="JSON with every decision.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Tell a disease from curves over a cycle: cross-validation by patient, or decisions for new patients."""
+
+    def work(name: str) -> None:
+        needs_extra("classify", "sklearn")
+        from echomotion.evaluation.classification import apply_classifier, evaluate_classifier, read_cohort
+
+        table = read_cohort(name)
+        if apply is not None:
+            rows = apply_classifier(table, read_cohort(apply, labelled=False), positive, negative).to_dict("records")
+            result: dict[str, Any] = {"cohort": Path(name).name, "patients": rows}
+            finish_evaluation(result, [{str(k): v for k, v in row.items()} for row in rows], output, as_json)
+            return
+        report = evaluate_classifier(table, positive, negative, seed=seed)
+        decisions = report.decisions.to_dict("records")
+        shown = [
+            {"figure": figure, "value": part.value, "low": part.low, "high": part.high}
+            for figure in ("auc", "sensitivity", "specificity")
+            if (part := getattr(report, figure))
+        ]
+        finish_evaluation(
+            {"cohort": Path(name).name, **report.as_dict(), "decisions": decisions}, shown, output, as_json
+        )
+
+    for_each([str(cohort)], work, as_json=as_json)
+
+
+def named_detector(entry: str) -> KeypointDetector:
+    """A detector by ``NAME``, or by ``NAME:OPTION=VALUE,OPTION=VALUE`` with options of it, ``weights`` among them.
+
+    Raises
+    ------
+    DataError
+        When an option is not of that form.
+    ModelError
+        As :func:`~echomotion.models.registry.create_keypoint_detector`.
+    """
+    name, _, rest = entry.partition(":")
+    options: dict[str, Any] = {}
+    for part in rest.split(",") if rest else ():
+        key, given, text = part.partition("=")
+        if not (key and given and text):
+            raise DataError(f"{entry!r} names no method; give NAME or NAME:OPTION=VALUE,OPTION=VALUE")
+        options[key] = {"true": True, "false": False}.get(text, int(text) if text.isdigit() else text)
+    return create_keypoint_detector(name, **options)
+
+
+_COLUMNS = {
+    "share_within": "share",
+    "within_4_px": "< 4 px",
+    "median_error_px": "median px",
+    "ivs_mae_mm": "IVS mm",
+    "lvid_mae_mm": "LVID mm",
+    "lvpw_mae_mm": "LVPW mm",
+    "ivs_sd_mm": "SD IVS",
+    "lvid_sd_mm": "SD LVID",
+    "lvpw_sd_mm": "SD LVPW",
+    "vector_error_px": "AVE px",
+    "seconds": "s",
+}
+
+
+def _finite(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows for JSON; NaN becomes None."""
+    return [{k: None if isinstance(v, float) and v != v else v for k, v in row.items()} for row in rows]

@@ -1,0 +1,1 @@
+"""Dense motion between two frames: one file a model."""

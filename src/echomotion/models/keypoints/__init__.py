@@ -1,0 +1,1 @@
+"""Detectors of key-points: one file a model."""

@@ -1,0 +1,123 @@
+"""Training of SK-net, of the flow network and of TR-net: batches, short runs that stop and go on."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from echomotion.core import DataError
+from echomotion.models.keypoints.trnet import make_teacher, pseudo_labels
+from echomotion.models.registry import create_keypoint_detector
+from echomotion.training import pwcnet, sknet, trnet
+from echomotion.training.ablation import ablation_of
+from echomotion.training.parasternal_cines import ParasternalCine
+from echomotion.training.recipe import read_recipe, run_recipe
+from echomotion.training.sknet import augmented
+from echomotion.training.variants import train_variants
+from tests.models.keypoints.networks import write_all
+
+SMALL_NETWORKS = {
+    "sknet": {"width": 8, "blocks": 1, "modules": [1, 1, 1], "stride": 4},
+    "pwcnet": {"widths": [8, 8, 8, 8], "match": 8, "radius": 1, "estimator": [8]},
+    "trnet": {
+        "window": 6, "widths": [8, 16, 32, 64], "embed": 8, "width": 16, "hidden": 16, "depth": 1, "iterations": 2,
+    },
+}  # fmt: skip
+SMALL_TRAINING = {
+    "sknet": {"batch": 2, "early_grid": 64, "early_share": 2.0},
+    "pwcnet": {"batch": 2, "size": 64},
+    "trnet": {"batch": 1, "references": 2},
+}
+
+
+def cines(folder, count, seed, *, side, every=1, progress=None):
+    """Four spots that move down together, in place of the simulator."""
+    side = min(side, 64)
+    depth = np.array([14.0, 22, 40, 48])[:, None] * side / 64 + np.arange(6) * 0.5
+    xy = np.stack([np.full_like(depth, side / 2), depth], axis=-1).astype(np.float32)
+    y, x = np.mgrid[:side, :side]
+    frames = [sum(200 * np.exp(-((x - p[0]) ** 2 + (y - p[1]) ** 2) / 8) for p in xy[:, t]) + 20 for t in range(6)]
+    noise = np.random.default_rng(seed).integers(0, 20, (6, side, side))
+    return [ParasternalCine("spots", (np.stack(frames) + noise).clip(0, 255).astype(np.uint8), xy, xy, 0.5)] * 2
+
+
+@pytest.fixture(autouse=True)
+def spots(monkeypatch):
+    for module in (sknet, pwcnet, trnet):
+        monkeypatch.setattr(module, "parasternal_cines", cines)
+
+
+def recipe(tmp_path, name, weights=None):
+    values = read_recipe(name).model_dump()
+    values["options"] = SMALL_NETWORKS[name]
+    values["training"] = {**SMALL_TRAINING[name]}
+    if name == "trnet" and weights is not None:
+        values["training"] |= {"sknet": weights["sknet"], "teacher_weights": weights["pwcnet"]}
+    values["schedule"] = {"steps": 4, "validate_every": 2, "warmup": 1}
+    path = tmp_path / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(values))
+    return path
+
+
+@pytest.mark.parametrize("name", ["sknet", "pwcnet", "trnet"])
+def test_a_run_that_was_stopped_ends_as_one_that_was_not(tmp_path, name):
+    weights = write_all(tmp_path / "weights")
+    path = recipe(tmp_path, name, weights)
+    whole = run_recipe(str(path), tmp_path, tmp_path / "whole")
+    assert np.isfinite(list(whole.values())).all()
+    short = yaml.safe_load(path.read_text())
+    short["schedule"]["steps"] = 2
+    (tmp_path / "short.yaml").write_text(yaml.safe_dump(short))
+    run_recipe(str(tmp_path / "short.yaml"), tmp_path, tmp_path / "parts")
+    run_recipe(str(path), tmp_path, tmp_path / "parts")
+    lines = [(tmp_path / run / "curve.csv").read_text().splitlines()[0] for run in ("whole", "parts")]
+    assert lines[0] == lines[1]
+    state = torch.load(tmp_path / "parts" / "state.pt", weights_only=True)
+    assert state["step"] == 4
+
+
+def test_trained_weights_make_detectors(tmp_path):
+    weights = write_all(tmp_path / "weights")
+    run_recipe(str(recipe(tmp_path, "sknet")), tmp_path, tmp_path / "sknet")
+    assert create_keypoint_detector("sknet", weights=str(tmp_path / "sknet")).name == "sknet"
+    run_recipe(str(recipe(tmp_path, "trnet", weights)), tmp_path, tmp_path / "trnet")
+    detector = create_keypoint_detector("trnet", weights=str(tmp_path / "trnet"), sknet=weights["sknet"])
+    assert detector.weights.card["sknet"]
+
+
+def test_a_tracker_may_be_the_teacher():
+    cine = cines("", 1, 0, side=64)[0]
+    true = torch.from_numpy(cine.xy.swapaxes(0, 1).copy())
+    labels = pseudo_labels(make_teacher("lucas_kanade"), cine.frames, 2, true[2])
+    assert torch.equal(labels[2], true[2])
+    assert (labels - true).norm(dim=-1).max() < 1
+
+
+def test_key_points_go_where_the_picture_goes():
+    cine = cines("", 1, 0, side=64)[0]
+    for seed in range(10):
+        image, xy = augmented(cine, 0, 64, np.random.default_rng(seed), mirror=0.5, plain=1.0)
+        for x, y in xy:
+            window = image[max(int(y) - 2, 0) : int(y) + 4, max(int(x) - 2, 0) : int(x) + 4]
+            assert window.max() > 0.6 * image.max()
+
+
+def test_a_recipe_with_an_unknown_field_is_refused(tmp_path):
+    path = recipe(tmp_path, "sknet")
+    values = yaml.safe_load(path.read_text())
+    values["training"]["speed"] = 1
+    path.write_text(yaml.safe_dump(values))
+    with pytest.raises(DataError, match="speed"):
+        run_recipe(str(path), tmp_path, tmp_path / "run")
+
+
+def test_parts_of_trnet_are_switched_off_one_by_one(tmp_path):
+    weights = write_all(tmp_path / "weights")
+    runs = train_variants(ablation_of(str(recipe(tmp_path, "trnet", weights))), tmp_path, tmp_path / "ablation")
+    assert list(runs) == ["pseudo_flow_alone", "patches_alone", "no_semantic_input", "whole"]
+    detector = create_keypoint_detector("trnet", weights=str(runs["no_semantic_input"]), sknet=weights["sknet"])
+    assert detector.network.config.semantic is False
+    with pytest.raises(DataError, match="trains sknet"):
+        ablation_of(str(recipe(tmp_path, "sknet")))
