@@ -55,7 +55,8 @@ class AnalysisOptions:
     points : int
         Points per line of the wall.
     anchor : bool
-        Hold the tracked lines on the segmented wall (:mod:`echomotion.measure.anchor`); apical views only.
+        Hold the tracked lines on the segmented wall (:mod:`echomotion.measure.anchor`); apical views only. Better where
+        the masks are good, worse where they are not.
     ed_s, es_s : float, optional
         Times of end-diastole and end-systole in seconds, set by hand (both or neither).
     measure : MeasureOptions
@@ -65,7 +66,7 @@ class AnalysisOptions:
     segmenter: str = DEFAULT_SEGMENTER
     tracker: str = DEFAULT_TRACKER
     points: int = 61
-    anchor: bool = True
+    anchor: bool = False
     ed_s: float | None = None
     es_s: float | None = None
     measure: MeasureOptions = field(default_factory=MeasureOptions)

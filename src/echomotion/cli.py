@@ -104,7 +104,7 @@ def analyze(
     view: ViewName = None,
     segmenter: SegmenterName = DEFAULT_SEGMENTER,
     tracker: TrackerName = DEFAULT_TRACKER,
-    anchor: Annotated[bool, typer.Option(help="Hold the tracked lines on the segmented wall.")] = True,
+    anchor: Annotated[bool, typer.Option("--anchor", help="Hold the tracked lines on the segmented wall.")] = False,
     ed: Annotated[float | None, typer.Option(help="Time of end-diastole in seconds, set by hand.")] = None,
     es: Annotated[float | None, typer.Option(help="Time of end-systole in seconds, set by hand.")] = None,
     strain: Annotated[str, typer.Option(help="Lagrangian or natural strain.")] = "Lagrangian",

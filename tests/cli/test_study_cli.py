@@ -86,9 +86,11 @@ def test_options_that_make_no_sense_are_wrong_usage(tmp_path, wrong, named):
 def test_what_was_chosen_is_recorded(tmp_path):
     out = tmp_path / "out"
     chosen = ("--strain", "natural", "--no-drift-compensation", "--segments", 18, "--avc", 0.3, "--technique")
-    done = run("analyze", noise(tmp_path / "clip.npz"), "-o", out, *chosen, "area_length", "--sex", "F")
+    done = run("analyze", noise(tmp_path / "clip.npz"), "-o", out, *chosen, "area_length", "--sex", "F", "--anchor")
     assert done.exit_code == 0, done.output
-    measure = json.loads((out / "provenance.json").read_text())["options"]["measure"]
+    options = json.loads((out / "provenance.json").read_text())["options"]
+    assert options["anchor"] is True
+    measure = options["measure"]
     assert measure["strain"]["kind"] == "natural"
     assert measure["strain"]["drift_compensation"] is False
     assert measure["strain"]["avc_after_ed_s"] == 0.3
