@@ -92,7 +92,13 @@ def evaluate(
         base = against or reports[0].method
         rows = compare_keypoints(reports, base) if len(reports) > 1 else []
         result = {"dataset": Path(name).name, "reports": [r.as_dict() for r in reports], "comparison": _finite(rows)}
-        table = [{"method": r.method, **{title: r.summary[key] for key, title in _COLUMNS.items()}} for r in reports]
+        numbered = [{"row": k, "method": _brief(r.method)} for k, r in enumerate(reports, start=1)]
+        table = [
+            {"row": k, **{title: r.summary[key] for key, title in _COLUMNS.items()}}
+            for k, r in enumerate(reports, start=1)
+        ]
+        if not as_json:
+            out.print(rows_table(numbered))
         finish_evaluation(result, table, output, as_json)
 
     for_each([str(data)], work, as_json=as_json)
@@ -156,17 +162,23 @@ def method_of(entry: str) -> tuple[str, dict[str, Any]]:
 
 _COLUMNS = {
     "share_within": "share",
-    "within_4_px": "< 4 px",
-    "median_error_px": "median px",
-    "ivs_mae_mm": "IVS mm",
-    "lvid_mae_mm": "LVID mm",
-    "lvpw_mae_mm": "LVPW mm",
-    "ivs_sd_mm": "SD IVS",
-    "lvid_sd_mm": "SD LVID",
-    "lvpw_sd_mm": "SD LVPW",
-    "vector_error_px": "AVE px",
+    "median_error_px": "px",
+    "ivs_mae_mm": "IVS",
+    "lvid_mae_mm": "LVID",
+    "lvpw_mae_mm": "LVPW",
+    "ivs_sd_mm": "sdIVS",
+    "lvid_sd_mm": "sdLVID",
+    "lvpw_sd_mm": "sdLVPW",
+    "vector_error_px": "AVE",
     "seconds": "s",
 }
+
+
+def _brief(entry: str) -> str:
+    """A method without the folders of its options, for a table."""
+    name, options = method_of(entry)
+    shown = ", ".join(f"{key}={Path(str(value)).name}" for key, value in options.items())
+    return f"{name} ({shown})" if shown else name
 
 
 def _finite(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
