@@ -310,7 +310,9 @@ def segment_frames(
 def find_keypoints(
     clip: ClipName,
     output: Output,
-    model: Annotated[str, typer.Option(help="Detector; see `echomotion models`.")] = DEFAULT_DETECTOR,
+    model: Annotated[
+        str, typer.Option(help="Detector, NAME or NAME:OPTION=VALUE,...; see `echomotion models`.")
+    ] = DEFAULT_DETECTOR,
     weights: Annotated[str | None, typer.Option(help="Folder of weights, in place of the installed ones.")] = None,
     adapt: Annotated[
         int, typer.Option(min=0, metavar="STEPS", help="Fit TR-net to the clip by losses that need no key-points.")

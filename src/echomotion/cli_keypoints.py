@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import typer
 
 from echomotion.core import Clip, DataError
-from echomotion.models.base import KeypointDetector
 from echomotion.models.registry import create_keypoint_detector
 from echomotion.models.run import detect_keypoints
 from echomotion.terminal import (
@@ -42,17 +41,19 @@ def find_in_clip(
     from echomotion.report.keypoints import check_keypoint_folder, save_keypoints
 
     check_keypoint_folder(output, overwrite=overwrite)
-    options: dict[str, Any] = {"adapt": adapt} if adapt else {}
+    method, options = method_of(model)
+    options |= {"adapt": adapt} if adapt else {}
+    options |= {"weights": weights} if weights is not None else {}
     with progress_bar(Path(name).name, quiet=as_json) as stage:
-        keypoints = detect_keypoints(clip, model=model, weights=weights, progress=step(stage, "key-points"), **options)
+        keypoints = detect_keypoints(clip, model=method, progress=step(stage, "key-points"), **options)
         found = keypoint_measurements(
-            keypoints, clip.times_s, clip.spacing_mm, clip.r_wave_times_s, clip.view, method=f"key-points of {model}"
+            keypoints, clip.times_s, clip.spacing_mm, clip.r_wave_times_s, clip.view, method=f"key-points of {method}"
         )
         stage("pictures", 0, 0)
         save_keypoints(output, clip, keypoints, found, overwrite=overwrite)
     rows = [row.as_dict() for row in found.measurements]
     if as_json:
-        json_line({"input": name, "status": "done", "output": str(output), "model": model, "measurements": rows})
+        json_line({"input": name, "status": "done", "output": str(output), "model": method, "measurements": rows})
         return
     shown = ("name", "beat", "value", "unit", "status", "reason")
     table = [{key: "-" if row[key] is None else row[key] for key in shown} for row in rows]
@@ -83,14 +84,21 @@ def evaluate(
         cases = list(readers[dataset](name))
         reports = []
         for entry in model or ("sknet", "trnet", "tracked"):
-            detector = named_detector(entry)
+            method, options = method_of(entry)
+            detector = create_keypoint_detector(method, **options)
             with progress_bar(f"{entry} on {Path(name).name}", quiet=as_json) as stage:
                 report = evaluate_keypoints(detector, cases, progress=step(stage, "key-points"))
             reports.append(type(report)(entry, report.rows))
         base = against or reports[0].method
         rows = compare_keypoints(reports, base) if len(reports) > 1 else []
         result = {"dataset": Path(name).name, "reports": [r.as_dict() for r in reports], "comparison": _finite(rows)}
-        table = [{"method": r.method, **{title: r.summary[key] for key, title in _COLUMNS.items()}} for r in reports]
+        numbered = [{"row": k, "method": _brief(r.method)} for k, r in enumerate(reports, start=1)]
+        table = [
+            {"row": k, **{title: r.summary[key] for key, title in _COLUMNS.items()}}
+            for k, r in enumerate(reports, start=1)
+        ]
+        if not as_json:
+            out.print(rows_table(numbered))
         finish_evaluation(result, table, output, as_json)
 
     for_each([str(data)], work, as_json=as_json)
@@ -134,15 +142,13 @@ def classify(
     for_each([str(cohort)], work, as_json=as_json)
 
 
-def named_detector(entry: str) -> KeypointDetector:
-    """A detector by ``NAME``, or by ``NAME:OPTION=VALUE,OPTION=VALUE`` with options of it, ``weights`` among them.
+def method_of(entry: str) -> tuple[str, dict[str, Any]]:
+    """Name and options, ``weights`` among them, from ``NAME`` or ``NAME:OPTION=VALUE,OPTION=VALUE``.
 
     Raises
     ------
     DataError
         When an option is not of that form.
-    ModelError
-        As :func:`~echomotion.models.registry.create_keypoint_detector`.
     """
     name, _, rest = entry.partition(":")
     options: dict[str, Any] = {}
@@ -151,22 +157,28 @@ def named_detector(entry: str) -> KeypointDetector:
         if not (key and given and text):
             raise DataError(f"{entry!r} names no method; give NAME or NAME:OPTION=VALUE,OPTION=VALUE")
         options[key] = {"true": True, "false": False}.get(text, int(text) if text.isdigit() else text)
-    return create_keypoint_detector(name, **options)
+    return name, options
 
 
 _COLUMNS = {
     "share_within": "share",
-    "within_4_px": "< 4 px",
-    "median_error_px": "median px",
-    "ivs_mae_mm": "IVS mm",
-    "lvid_mae_mm": "LVID mm",
-    "lvpw_mae_mm": "LVPW mm",
-    "ivs_sd_mm": "SD IVS",
-    "lvid_sd_mm": "SD LVID",
-    "lvpw_sd_mm": "SD LVPW",
-    "vector_error_px": "AVE px",
+    "median_error_px": "px",
+    "ivs_mae_mm": "IVS",
+    "lvid_mae_mm": "LVID",
+    "lvpw_mae_mm": "LVPW",
+    "ivs_sd_mm": "sdIVS",
+    "lvid_sd_mm": "sdLVID",
+    "lvpw_sd_mm": "sdLVPW",
+    "vector_error_px": "AVE",
     "seconds": "s",
 }
+
+
+def _brief(entry: str) -> str:
+    """A method without the folders of its options, for a table."""
+    name, options = method_of(entry)
+    shown = ", ".join(f"{key}={Path(str(value)).name}" for key, value in options.items())
+    return f"{name} ({shown})" if shown else name
 
 
 def _finite(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

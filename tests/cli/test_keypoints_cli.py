@@ -10,10 +10,11 @@ import pytest
 from typer.testing import CliRunner
 
 from echomotion.cli import app
-from echomotion.cli_keypoints import named_detector
+from echomotion.cli_keypoints import method_of
 from echomotion.core import Clip, DataError, Keypoints
 from echomotion.core.masks import PARASTERNAL_POINTS
 from echomotion.measure.keypoint_measurements import keypoint_measurements
+from echomotion.models.registry import create_keypoint_detector
 from echomotion.report.keypoints import RESULTS, curve_table, keypoint_frames, save_keypoints
 from tests.models.keypoints.networks import write_all
 
@@ -86,8 +87,30 @@ def test_an_apical_view_is_not_measured(tmp_path):
 def test_methods_are_named_with_their_options(tmp_path):
     weights = write_all(tmp_path)
     entry = f"trnet:weights={weights['trnet']},sknet={weights['sknet']},anchor=false,iterations=1"
-    detector = named_detector(entry)
+    method, options = method_of(entry)
+    detector = create_keypoint_detector(method, **options)
     assert detector.options.anchor is False
     assert detector.network.config.iterations == 1
     with pytest.raises(DataError, match="OPTION=VALUE"):
-        named_detector("trnet:anchor")
+        method_of("trnet:anchor")
+
+
+def test_methods_are_judged_one_row_each(tmp_path):
+    weights = write_all(tmp_path / "weights")
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    np.save(folder / "one.npy", np.random.default_rng(0).integers(0, 255, (4, 40, 50), dtype=np.uint8))
+    rows = [(t, name, 10 + k, 5 + 6 * k) for t in range(4) for k, name in enumerate(PARASTERNAL_POINTS)]
+    pd.DataFrame(rows, columns=["frame", "point", "x", "y"]).to_csv(folder / "one.csv", index=False)
+    (folder / "clips.csv").write_text("name,spacing_mm,fps\none,0.5,25\n")
+    static = f"sknet:weights={weights['sknet']}"
+    tracked = f"tracked:tracker=lucas_kanade,sknet={weights['sknet']}"
+    target = tmp_path / "result.json"
+    asked = ("evaluate", "keypoints", "--data", folder, "--dataset", "annotated", "--model", static, "--model", tracked)
+    done = run(*asked, "-o", target, "--json")
+    assert done.exit_code == 0, done.output
+    result = json.loads(target.read_text())
+    assert [report["method"] for report in result["reports"]] == [static, tracked]
+    assert result["reports"][0]["clips"][0]["clip"] == "one"
+    assert {row["against"] for row in result["comparison"]} == {static}
+    assert run("evaluate", "keypoints", "--data", folder, "--dataset", "own").exit_code == 2

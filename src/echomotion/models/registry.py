@@ -30,6 +30,7 @@ _MODULES = (
     "echomotion.models.keypoints.sknet",
     "echomotion.models.keypoints.trnet",
     "echomotion.models.keypoints.tracked",
+    "echomotion.models.keypoints.echonet_lvh",
     "echomotion.models.flow.pwcnet",
 )
 

@@ -138,7 +138,7 @@ def curve_figure(clip: Clip, found: KeypointMeasurements) -> Figure:
             axes.axvline(beat.ed_s, color="#5B6570", linewidth=0.9, linestyle=(0, (4, 3)))
             axes.axvline(beat.es_s, color=VERMILLION, linewidth=0.9)
         axes.set_ylabel(unit)
-        axes.legend(frameon=False, loc="upper right", ncols=2)
+        axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0, ncols=2)
         axes.spines[["top", "right"]].set_visible(False)
     below.set_xlabel("Time (s)")
     figure.align_ylabels()

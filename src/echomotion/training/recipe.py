@@ -18,7 +18,8 @@ from echomotion.core.masks import PARASTERNAL_POINTS
 from echomotion.datasets.camus import CITATION
 from echomotion.models.base import Progress
 from echomotion.models.flow.pwcnet import PWCNetConfig
-from echomotion.models.keypoints.sknet import GRID, SKNetConfig
+from echomotion.models.keypoints.echonet_lvh import EchoNetLVHConfig, EchoNetLVHNetwork
+from echomotion.models.keypoints.sknet import GRID, SKNetConfig, SKNetwork
 from echomotion.models.keypoints.trnet_network import TRNetConfig
 from echomotion.models.segmenters.ncmnet_network import NCMNetConfig
 from echomotion.models.segmenters.pointseg_network import PointSegConfig
@@ -224,16 +225,19 @@ def _semi_supervised(recipe: Recipe, data: str | Path, folder: Path, name: str) 
     return task, facts
 
 
-def _sknet(recipe: Recipe, data: str | Path, folder: Path, name: str) -> tuple[Task, dict[str, Any]]:
-    training: SKNetTraining = _checked(SKNetTraining, recipe.training, name)
-    config: SKNetConfig = _checked(SKNetConfig, recipe.options, name)
-    facts = {
-        "grid": list(GRID),
-        "normalisation": "grey levels divided by 255, black outside the fan",
-        "points": list(PARASTERNAL_POINTS),
-        "trained_on": "own simulation of the PLAX view alone; no real recording",
-    }
-    return SKNetTask(data, training, config), facts
+def _keypoint_maps(network: type[Any], options: type[Any]) -> Callable[..., tuple[Task, dict[str, Any]]]:
+    def build(recipe: Recipe, data: str | Path, folder: Path, name: str) -> tuple[Task, dict[str, Any]]:
+        training: SKNetTraining = _checked(SKNetTraining, recipe.training, name)
+        config = _checked(options, recipe.options, name)
+        facts = {
+            "grid": list(GRID),
+            "normalisation": "grey levels divided by 255, black outside the fan",
+            "points": list(PARASTERNAL_POINTS),
+            "trained_on": "own simulation of the PLAX view alone; no real recording",
+        }
+        return SKNetTask(data, training, network(config)), facts
+
+    return build
 
 
 def _pwcnet(recipe: Recipe, data: str | Path, folder: Path, name: str) -> tuple[Task, dict[str, Any]]:
@@ -256,6 +260,7 @@ def _trnet(recipe: Recipe, data: str | Path, folder: Path, name: str) -> tuple[T
         "normalisation": "grey levels divided by 255, black outside the fan",
         "points": list(PARASTERNAL_POINTS),
         "sknet": task.static_weights.sha256,
+        "teacher": training.teacher,
         "trained_on": "own simulation of the PLAX view, without key-points; no real recording",
     }
     return task, facts
@@ -266,7 +271,8 @@ _TASKS: dict[str, Callable[[Recipe, str | Path, Path, str], tuple[Task, dict[str
     "pointseg_small": _pointseg,
     "pointseg": _pointseg,
     "semi_supervised": _semi_supervised,
-    "sknet": _sknet,
+    "sknet": _keypoint_maps(SKNetwork, SKNetConfig),
+    "echonet_lvh": _keypoint_maps(EchoNetLVHNetwork, EchoNetLVHConfig),
     "trnet": _trnet,
     "pwcnet": _pwcnet,
     "specknet": _points(SpeckNetNetwork, SpeckNetConfig),

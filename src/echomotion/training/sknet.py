@@ -1,4 +1,4 @@
-"""Training of SK-net on simulated parasternal cines."""
+"""Training of SK-net, and of other networks that draw maps of key-points, on simulated parasternal cines."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from echomotion.models.keypoints.echonet_lvh import EchoNetLVHNetwork
 from echomotion.models.keypoints.heatmaps import gaussian_maps, read_maps
-from echomotion.models.keypoints.sknet import GRID, SKNetConfig, SKNetwork, as_input
+from echomotion.models.keypoints.sknet import GRID, SKNetwork, as_input
+from echomotion.models.layers.fixed_norm import measured_statistics
 from echomotion.models.losses import heatmap_loss
 from echomotion.training.augment import Image, place_image, placement_matrix, random_fan, random_grey
 from echomotion.training.parasternal_cines import ParasternalCine, parasternal_cines
 
 # Distances of TAP-Vid, in px at 256 px.
 WITHIN = (1, 2, 4, 8, 16)
+# Frames on which normalisations with fixed statistics measure them.
+_MEASURED = 8
 
 
 @dataclass(frozen=True)
@@ -63,14 +67,17 @@ class SKNetTraining:
 class SKNetTask:
     """Frames of simulated cines, augmented; share of the key-points within 1, 2, 4, 8 and 16 px on others."""
 
-    def __init__(self, data: str | Path, training: SKNetTraining, config: SKNetConfig) -> None:
-        self.network: nn.Module = SKNetwork(config)
-        self.config, self.training = config, training
+    def __init__(self, data: str | Path, training: SKNetTraining, network: SKNetwork | EchoNetLVHNetwork) -> None:
+        self.network: nn.Module = network
+        self.stride, self.training = network.config.stride, training
         cines = parasternal_cines(Path(data) / "fit", training.sequences, training.seed, side=256, every=training.every)
         self.cines = cines[: max(1, round(training.share * len(cines)))]
         self.selection = parasternal_cines(
             Path(data) / "selection", training.selection, training.selection_seed, side=GRID[0], every=6
         )
+        some = [self.cines[i].frames[0] for i in np.linspace(0, len(self.cines) - 1, _MEASURED).astype(int)]
+        with measured_statistics(network):
+            network(as_input(np.stack(some), network))
 
     def batch(self, share: float, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """Images (B, 1, S, S) and key-points (B, 4, 2)."""
@@ -91,7 +98,7 @@ class SKNetTask:
         images, xy = batch
         maps = network(images)
         size = (maps.shape[-2], maps.shape[-1])
-        target = gaussian_maps(xy, size, self.config.stride, self.training.sigma_px)
+        target = gaussian_maps(xy, size, self.stride, self.training.sigma_px)
         return heatmap_loss(maps, target, self.training.gamma)
 
     @torch.inference_mode()
@@ -100,7 +107,7 @@ class SKNetTask:
         network.eval()
         errors, millimetres = [], []
         for cine in self.selection:
-            found, _ = read_maps(network(as_input(cine.frames, network)), self.config.stride)
+            found, _ = read_maps(network(as_input(cine.frames, network)), self.stride)
             apart = np.linalg.norm(found.cpu().numpy() - cine.xy.swapaxes(0, 1), axis=-1)
             errors.append(apart * 256 / GRID[0])
             millimetres.append(apart * cine.px_mm)

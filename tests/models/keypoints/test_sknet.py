@@ -9,8 +9,10 @@ from torch import nn
 
 from echomotion.core import Clip, ModelError
 from echomotion.core.masks import PARASTERNAL_POINTS
+from echomotion.models.keypoints.echonet_lvh import EchoNetLVHConfig, EchoNetLVHNetwork
 from echomotion.models.keypoints.heatmaps import gaussian_maps
 from echomotion.models.keypoints.sknet import SKNetConfig, SKNetDetector
+from echomotion.models.layers.fixed_norm import measured_statistics
 from echomotion.models.registry import create_keypoint_detector, list_models
 from echomotion.models.run import detect_keypoints
 from echomotion.preprocess.grid import to_model_grid
@@ -71,3 +73,16 @@ def test_a_detector_is_made_by_name_and_says_what_is_wrong(tmp_path):
         create_keypoint_detector("unet")
     with pytest.raises(ModelError, match="no option 'speed'"):
         create_keypoint_detector("sknet", weights=weights, speed=2)
+
+
+def test_the_detector_of_echonet_lvh_draws_maps_of_the_same_stride():
+    torch.manual_seed(0)
+    network = EchoNetLVHNetwork(EchoNetLVHConfig(head=8)).eval()
+    with measured_statistics(network):
+        maps = network(torch.rand(2, 1, 64, 96))
+    assert maps.shape == (2, 4, 16, 24)
+    network(torch.rand(1, 1, 64, 96)).square().mean().backward()
+    assert all(part.grad is not None for part in network.parameters())
+    clip = Clip(np.zeros((1, 40, 50), np.uint8), np.zeros(1))
+    detector = SKNetDetector(network, name="echonet_lvh")
+    assert (detector.name, detector.detect(clip).xy.shape) == ("echonet_lvh", (4, 1, 2))

@@ -7,6 +7,7 @@ key-point is. Differences from the paper stand in docs/parasternal.md.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -80,13 +81,22 @@ class SKNetOptions:
     """SK-net has no options."""
 
 
-class SKNetDetector:
-    """Runs SK-net over the frames of a clip, in native pixels."""
+class MapNetwork(Protocol):
+    """A network that draws a map of each key-point on frames (F, 1, H, W), with `config.stride` grid px a px."""
 
-    def __init__(self, network: SKNetwork, weights: Weights | None = None) -> None:
-        self.name = "sknet"
+    config: Any
+
+    def __call__(self, frames: Tensor) -> Tensor:
+        """Maps (F, 4, H / stride, W / stride)."""
+
+
+class SKNetDetector:
+    """Runs SK-net, or another :class:`MapNetwork`, over the frames of a clip, in native pixels."""
+
+    def __init__(self, network: MapNetwork, weights: Weights | None = None, name: str = "sknet") -> None:
+        self.name = name
         # With channels last the convolutions take a third less time on a CPU; the stubs of torch do not know the word.
-        self.network = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network: Any = network.eval().to(memory_format=torch.channels_last)  # type: ignore[attr-defined]
         self.weights = weights
 
     def detect(self, clip: Clip, *, progress: Progress | None = None) -> Keypoints:
