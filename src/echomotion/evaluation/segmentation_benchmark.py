@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from echomotion.core import DataError
+from echomotion.core import DataError, Masks
 from echomotion.core.masks import LV_CAVITY, LV_MYOCARDIUM
 from echomotion.datasets.camus import CamusFrame, read_camus
 from echomotion.evaluation import beat_masks
@@ -24,7 +24,7 @@ from echomotion.evaluation.ejection import (
     single_plane_fraction,
 )
 from echomotion.evaluation.resources import machine_facts, measured
-from echomotion.evaluation.segmentation import METRICS, dice, evaluate_segmentation
+from echomotion.evaluation.segmentation import METRICS, compare_masks, dice
 from echomotion.evaluation.speed import SIDE, speckle_clip
 from echomotion.models.base import Segmenter
 from echomotion.preprocess.quality import frame_quality
@@ -82,10 +82,12 @@ def benchmark_segmentation(
     say: Say = progress or (lambda what, done, total: None)
     frames = list(read_camus(data, split))
     out: dict[str, Any] = {"split": split, "baseline": names[0], "machine": machine_facts()}
-    if "stills" in parts:
-        out["stills"] = _stills(segmenters, frames, say)
-    if "ejection_fraction" in parts:
-        out["ejection_fraction"] = _fractions(segmenters, frames, data, say)
+    if "stills" in parts or "ejection_fraction" in parts:
+        found = {one.name: _labelled(one, frames, say) for one in segmenters}
+        if "stills" in parts:
+            out["stills"] = _stills(found, frames)
+        if "ejection_fraction" in parts:
+            out["ejection_fraction"] = _fractions(found, frames, data)
     if "beats" in parts:
         out["beats"] = {kind: _beats(segmenters, data, kind, beats, say) for kind in beat_masks.KINDS}
     if "degraded" in parts:
@@ -95,11 +97,23 @@ def benchmark_segmentation(
     return finite(out)
 
 
-def _stills(segmenters: Sequence[Segmenter], frames: list[CamusFrame], say: Say) -> dict[str, Any]:
+def _labelled(segmenter: Segmenter, frames: list[CamusFrame], say: Say) -> list[Masks]:
+    """Masks of single frames, without their probabilities."""
+    out = []
+    for done, frame in enumerate(frames, start=1):
+        masks = segmenter.segment(frame.clip)
+        out.append(Masks(masks.labels, masks.classes, model=masks.model))
+        say(f"{segmenter.name}: frames", done, len(frames))
+    return out
+
+
+def _stills(masks: dict[str, list[Masks]], frames: list[CamusFrame]) -> dict[str, Any]:
     """Dice and HD95 by group, and each against the first: all patients, and the third of lowest quality."""
-    reports = {
-        one.name: evaluate_segmentation(one, frames, progress=_step(say, f"{one.name}: frames")) for one in segmenters
-    }
+    reports = {}
+    for name, own in masks.items():
+        # Frames are compared in their order.
+        following = iter(own)
+        reports[name] = compare_masks(frames, lambda _, following=following: next(following))  # type: ignore[misc]
     quality = _picture_quality(frames)
     low = set(quality.nsmallest(math.ceil(len(quality) / 3)).index)
     found = {name: _by_patient(report.cases) for name, report in reports.items()}
@@ -135,22 +149,16 @@ def _picture_quality(frames: list[CamusFrame]) -> pd.Series:
     return pd.Series({name: float(np.mean(list(rows))) for name, rows in values.items()})
 
 
-def _fractions(
-    segmenters: Sequence[Segmenter], frames: list[CamusFrame], data: str | Path, say: Say
-) -> list[dict[str, Any]]:
+def _fractions(masks: dict[str, list[Masks]], frames: list[CamusFrame], data: str | Path) -> list[dict[str, Any]]:
     """Agreement of EF with the reference, the expert's own masks first."""
     reference = reference_fractions(data)
-    pairs = list(zip(frames[::2], frames[1::2], strict=True))
     rows = []
-    for number, one in enumerate([None, *segmenters]):
-        found = {}
-        for pair in pairs:
-            masks = [expert_masks(frame) if one is None else one.segment(frame.clip) for frame in pair]
-            found[pair[0].patient] = single_plane_fraction(masks, pair[0].clip.spacing_mm)
-        rows.append(
-            {"model": "expert masks" if one is None else one.name, **asdict(fraction_agreement(found, reference))}
-        )
-        say("ejection fraction", number + 1, len(segmenters) + 1)
+    for name, own in {"expert masks": [expert_masks(frame) for frame in frames], **masks}.items():
+        found = {
+            frames[i].patient: single_plane_fraction(own[i : i + 2], frames[i].clip.spacing_mm)
+            for i in range(0, len(frames), 2)
+        }
+        rows.append({"model": name, **asdict(fraction_agreement(found, reference))})
     return rows
 
 
@@ -213,10 +221,6 @@ def _speed(segmenter: Segmenter, say: Say) -> dict[str, Any]:
         "peak_memory_mb": use.peak_memory_mb,
         "peak_gpu_memory_mb": use.peak_gpu_memory_mb,
     }
-
-
-def _step(say: Say, what: str) -> Callable[[int, int], None]:
-    return lambda done, total: say(what, done, total)
 
 
 def finite(value: Any) -> Any:
