@@ -40,7 +40,7 @@ class PointSegOptions:
     spacing_px : float or None
         Of the grid of points, px of the model's grid; without it as in training.
     window : int
-        Frames that are fused together.
+        Frames that are fused together: about as many as in training, since over many more attention evens out motion.
     overlap : int
         Frames that two windows share; there one fades into the other.
     mirror : bool
@@ -54,8 +54,8 @@ class PointSegOptions:
     tracker: str | None = None
     tracker_weights: str | None = None
     spacing_px: float | None = None
-    window: int = 48
-    overlap: int = 12
+    window: int = 6
+    overlap: int = 2
     mirror: bool = True
     steady_s: float = 0.05
 
@@ -129,8 +129,12 @@ class PointGuidedSegmenter:
         """Probabilities (T, K + 1, h, w), background first."""
         total = np.zeros((len(frames), len(self.classes), *self.grid_shape), dtype=np.float32)
         weight = np.zeros(len(frames), dtype=np.float32)
+        known: dict[int, Patches] = {}
         for first, last in spans(len(frames), self.options.window, self.options.overlap):
-            found = self._window(frames[first:last], cues.part(first, last))
+            # Frames that the window before has seen are not encoded again.
+            known = {t: patches for t, patches in known.items() if t >= first}
+            known.update(self._encoded(frames, [t for t in range(first, last) if t not in known]))
+            found = self._window([known[t] for t in range(first, last)], cues.part(first, last))
             # From the border of a window, which knows one side of time only, weights rise linearly.
             at = np.arange(last - first)
             fade = np.minimum(np.minimum(at, last - first - 1 - at) + 1, self.options.overlap + 1).astype(np.float32)
@@ -140,23 +144,28 @@ class PointGuidedSegmenter:
                 progress(last, len(frames))
         return total / weight[:, None, None, None]
 
-    def _window(self, frames: NDArray[np.uint8], cues: Cues) -> NDArray[np.float32]:
+    def _encoded(self, frames: NDArray[np.uint8], wanted: list[int]) -> dict[int, Patches]:
+        """Patches of the wanted frames, each on its own."""
+        device = next(self.network.parameters()).device
+        out: dict[int, Patches] = {}
+        for start in range(0, len(wanted), _BATCH):
+            some = wanted[start : start + _BATCH]
+            found = self.network.encode(torch.from_numpy(frames[some]).to(device).float()[:, None] / 255)
+            for i, t in enumerate(some):
+                out[t] = Patches(*(tuple(level[i : i + 1] for level in levels) for levels in found))
+        return out
+
+    def _window(self, parts: list[Patches], cues: Cues) -> NDArray[np.float32]:
         network = self.network
-        device = next(network.parameters()).device
-        parts = []
-        for start in range(0, len(frames), _BATCH):
-            grey = torch.from_numpy(frames[start : start + _BATCH]).to(device).float()[:, None] / 255
-            parts.append(network.encode(grey))
         skips, maps = (
             tuple(torch.cat(level) for level in zip(*levels, strict=True)) for levels in zip(*parts, strict=True)
         )
-        patches = Patches(skips, maps)
-        fused = network.fuse(patches, point_paths([cues], device))
+        fused = network.fuse(Patches(skips, maps), point_paths([cues], maps[0].device))
         out = []
-        for start in range(0, len(frames), _BATCH):
+        for start in range(0, len(parts), _BATCH):
             some = slice(start, start + _BATCH)
-            skips, maps = (tuple(x[some] for x in levels) for levels in (patches.skips, fused.maps))
-            logits = network.decode(skips, maps, fused.tokens[some], self.grid_shape)
+            fine, coarse = (tuple(x[some] for x in levels) for levels in (skips, fused.maps))
+            logits = network.decode(fine, coarse, fused.tokens[some], self.grid_shape)
             # Classes exclude each other: their odds against the background, whose logit is 0.
             out.append(torch.cat([torch.zeros_like(logits[:, :1]), logits], dim=1).softmax(dim=1).cpu())
         return torch.cat(out).numpy()
