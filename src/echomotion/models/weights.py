@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors.torch import load_file, save_file
 
 from echomotion.core import ModelError
+
+Config = TypeVar("Config", bound=Any)
 
 CARD, TENSORS = "model.json", "model.safetensors"
 
@@ -96,6 +99,20 @@ def read_weights(folder: str | Path, model: str) -> Weights:
     if card["model"] != model:
         raise ModelError(f"the weights in {path} belong to {card['model']!r}, not to {model!r}")
     return Weights(path, card)
+
+
+def card_config(kind: type[Config], told: Mapping[str, Any], model: str) -> Config:
+    """The config dataclass that a card's options describe.
+
+    Raises
+    ------
+    ModelError
+        When this version does not know one of them.
+    """
+    unknown = sorted(set(told) - {field.name for field in fields(kind)})
+    if unknown:
+        raise ModelError(f"the weights of {model} name options that this version lacks: {', '.join(unknown)}")
+    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in told.items()})
 
 
 def read_part(folder: str | Path, name: str, module: torch.nn.Module) -> None:

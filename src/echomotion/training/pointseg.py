@@ -136,6 +136,10 @@ class PointSegTraining:
     beats: int = 10
     cache: str = ""
 
+    def __post_init__(self) -> None:
+        if not 0 < self.labels <= 1:
+            raise DataError(f"labels is {self.labels:g}; a share of the patients over 0 and up to 1 is learned from")
+
 
 class PointSegTask:
     """CAMUS and simulated clips; Dice and smoothness; Dice of cavity and myocardium on other patients."""

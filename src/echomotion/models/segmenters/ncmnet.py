@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from echomotion.core import APICAL_CLASSES, Clip, Masks, ModelError
+from echomotion.core import APICAL_CLASSES, Clip, Masks
 from echomotion.models.base import Progress, Segmenter
 from echomotion.models.registry import register
 from echomotion.models.segmenters.frame_wise import labels_from_probability, without_islands
 from echomotion.models.segmenters.ncmnet_network import CONTEXT, NCMNetConfig, NCMNetwork, NCMOutput
-from echomotion.models.weights import Weights
+from echomotion.models.weights import Weights, card_config
 from echomotion.preprocess.grid import to_model_grid
 
 # Frames that are labelled at once, beside those before and after that they look at.
@@ -98,18 +98,8 @@ class NCMSegmenter:
 
 
 def ncm_network_of(told: Mapping[str, Any]) -> NCMNetwork:
-    """The network that a card's options describe.
-
-    Raises
-    ------
-    ModelError
-        When this version does not know one of them.
-    """
-    unknown = sorted(set(told) - {field.name for field in fields(NCMNetConfig)})
-    if unknown:
-        raise ModelError(f"the weights of NCM-Net name options that this version lacks: {', '.join(unknown)}")
-    options: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in told.items()}
-    return NCMNetwork(NCMNetConfig(**options))
+    """The network that a card's options describe; raises as :func:`echomotion.models.weights.card_config`."""
+    return NCMNetwork(card_config(NCMNetConfig, told, "NCM-Net"))
 
 
 @register("segmenter", learned=True)

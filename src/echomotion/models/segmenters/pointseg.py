@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from echomotion.models.segmenters.frame_wise import labels_from_probability, wit
 from echomotion.models.segmenters.point_cues import Cues, cue_queries, mirrored, point_paths, track_cues
 from echomotion.models.segmenters.pointseg_network import Patches, PointSegConfig, PointSegNetwork
 from echomotion.models.trackers.windows import spans
-from echomotion.models.weights import Weights
+from echomotion.models.weights import Weights, card_config
 from echomotion.preprocess.grid import to_model_grid
 
 # Frames that are encoded and decoded at once.
@@ -172,18 +172,8 @@ class PointGuidedSegmenter:
 
 
 def network_of(told: Mapping[str, Any]) -> PointSegNetwork:
-    """The network that a card's options describe.
-
-    Raises
-    ------
-    ModelError
-        When this version does not know one of them.
-    """
-    unknown = sorted(set(told) - {field.name for field in fields(PointSegConfig)})
-    if unknown:
-        raise ModelError(f"the weights of PointSeg name options that this version lacks: {', '.join(unknown)}")
-    options: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in told.items()}
-    return PointSegNetwork(PointSegConfig(**options))
+    """The network that a card's options describe; raises as :func:`echomotion.models.weights.card_config`."""
+    return PointSegNetwork(card_config(PointSegConfig, told, "PointSeg"))
 
 
 def _segmenter(name: str, options: PointSegOptions, weights: Weights) -> Segmenter:
