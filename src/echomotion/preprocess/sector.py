@@ -238,7 +238,7 @@ def _refine(start: NDArray[np.float64], lit: BoolImage) -> tuple[float, NDArray[
         fan = _inside(params, x, y)
         fan += 0.5
         np.clip(fan, 0, 1, out=fan)
-        both = float(np.vdot(fan, target))
+        both = float(np.einsum("ij,ij->", fan, target))
         return 1 - both / (float(fan.sum()) + total - both)
 
     steps = np.array([3, 3, 0.05, 0.05, 3, 3.0])

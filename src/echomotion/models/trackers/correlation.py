@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from torch import Tensor
 
+from echomotion.models.trackers.field_of_view import seen_share
 from echomotion.models.trackers.patches import MIN_CONTRAST, patches_on
 
 # Highest frequency that is kept, in cycles per pixel. Speckle seen at 256 rows holds less than a hundredth beyond.
@@ -30,7 +31,8 @@ class Spectra:
     Attributes
     ----------
     templates, windows : complex64 (F, M, B)
-        Fourier transforms at B frequencies; the templates' conjugate, with mean 0 and length 1.
+        Fourier transforms at B frequencies; the templates' conjugate, with mean 0 and length 1, or less where a part
+        of them is not seen.
     scale : float32 (F, M, k * k)
         One over the length of the window at every place.
     places : float32 (2 * B, k * k)
@@ -51,7 +53,12 @@ class Spectra:
 
 
 def spectra(
-    frames: NDArray[np.uint8], xy: NDArray[np.floating], gradient: NDArray[np.floating], size: int, reach: int
+    frames: NDArray[np.uint8],
+    xy: NDArray[np.floating],
+    gradient: NDArray[np.floating],
+    size: int,
+    reach: int,
+    seen: NDArray[np.bool_] | None = None,
 ) -> Spectra:
     """Prepare templates of `size` px and windows that reach `reach` px further.
 
@@ -65,6 +72,8 @@ def spectra(
         stretches still looks alike.
     size, reach : int
         k is ``2 * reach + 1``.
+    seen : bool (h, w), optional
+        Where the picture shows something: a template counts, and correlates, by the part of it that is seen.
     """
     large = size + 2 * reach
     kept, places, sums = _tables(size, reach)
@@ -79,6 +88,8 @@ def spectra(
     length = (inner.square().sum(dim=(-1, -2), keepdim=True) - size**2 * mean**2).clamp_(min=0).sqrt_()
     templates = torch.zeros_like(windows)
     templates[..., reach : reach + size, reach : reach + size] = (inner - mean) / (length + MIN_CONTRAST)
+    if seen is not None:
+        templates *= torch.from_numpy(seen_share(seen, xy, size).T)[..., None, None]
     return Spectra(
         _transform(templates, kept).conj().resolve_conj(),
         _transform(windows, kept),

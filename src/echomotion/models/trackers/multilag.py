@@ -100,6 +100,7 @@ class Estimate:
 def refine(
     frames: NDArray[np.uint8],
     query_frames: Mapping[int, NDArray[np.uint8]],
+    seen: NDArray[np.bool_],
     estimate: Estimate,
     stage: Stage,
     read: Reader,
@@ -112,6 +113,8 @@ def refine(
     frames : uint8 (T, h, w)
     query_frames : mapping of int to uint8 (h, w)
         The frames of all queries.
+    seen : bool (h, w)
+        Where frames show something; see :mod:`.field_of_view`.
     estimate : Estimate
     stage : Stage
     read : Reader
@@ -134,12 +137,12 @@ def refine(
     length = len(frames)
     measured = [Pairs(lag, *_empty(len(xy), length - lag)) for lag in _usable(stage, length)]
     to_query = Pairs(0, *_empty(len(xy), length))
-    asked = _query_templates(queries, estimate, stage) if stage.to_query else None
+    asked = _query_templates(queries, seen, estimate, stage) if stage.to_query else None
     halo = smoothing_reach(stage.sigma_frames)
     for first, last in _blocks(len(xy), length, stage):
         low = max(0, first - halo)
         high = min(length, last + halo + max(_usable(stage, length), default=0))
-        prepared = spectra(frames[low:high], xy[:, low:high], gradient[:, low:high], stage.size, stage.reach)
+        prepared = spectra(frames[low:high], xy[:, low:high], gradient[:, low:high], stage.size, stage.reach, seen)
         for pairs in measured:
             # Pairs whose first frame lies in this block, with the halo that smoothing needs.
             end, stop = min(last + halo, length - pairs.lag), min(last, length - pairs.lag)
@@ -211,13 +214,15 @@ def _blocks(n_points: int, length: int, stage: Stage) -> Iterator[tuple[int, int
         yield first, min(first + block, length)
 
 
-def _query_templates(query_frames: Mapping[int, NDArray[np.uint8]], estimate: Estimate, stage: Stage) -> Tensor:
+def _query_templates(
+    query_frames: Mapping[int, NDArray[np.uint8]], seen: NDArray[np.bool_], estimate: Estimate, stage: Stage
+) -> Tensor:
     """Templates (1, N, B) of the queries, each on its own frame and upright."""
     parts, order = [], []
     for q in np.unique(estimate.start):
         group = np.flatnonzero(estimate.start == q)
         upright = np.broadcast_to(np.eye(2), (len(group), 1, 2, 2))
         frame = query_frames[int(q)][None]
-        parts.append(spectra(frame, estimate.origin[group, None], upright, stage.size, stage.reach).templates)
+        parts.append(spectra(frame, estimate.origin[group, None], upright, stage.size, stage.reach, seen).templates)
         order.append(group)
     return torch.cat(parts, dim=1)[:, torch.from_numpy(np.argsort(np.concatenate(order)))]

@@ -7,7 +7,7 @@ moves smoothly; displacements over lags of 1 to 24 frames and from the query fra
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from echomotion.core import Geometry, ModelError
 from echomotion.models.base import Tracker
 from echomotion.models.registry import register
+from echomotion.models.trackers.field_of_view import field_of_view
 from echomotion.models.trackers.follower_tracker import FollowerTracker
 from echomotion.models.trackers.judging import Evidence, Judge, judge_by_likeness
 from echomotion.models.trackers.multilag import Estimate, Reader, Stage, read_peaks, refine, work
@@ -33,6 +34,8 @@ CALIBRATION = Calibration(offset=-1.41, likeness=5.34, drift=-1.43)
 
 # Enough for neighbours that lie on a line; strain is lessened by its size in parts, so it is small.
 _EXACT = 0.003
+# A pixel of a smaller frame is seen when all that it was made from is; of 255.
+_ALL_SEEN = 250
 
 
 @dataclass(frozen=True)
@@ -217,24 +220,26 @@ class MultilagFollower:
     ) -> tuple[FloatArray, FloatArray]:
         """Trajectories and their standard deviations, in px of the grid."""
         xy, deviation = asked.xy, np.zeros(asked.known.shape)
-        sizes = {shrink: self._smaller(frames, asked, shrink) for shrink in set(self.config.shrink)}
+        view = field_of_view(frames)
+        painted = [view.painted(frame) for frame in frames]
+        apart = {t: view.painted(frame) for t, frame in asked.query_frames.items() if not 0 <= t < len(frames)}
+        sizes = {shrink: _smaller(painted, apart, asked.start, shrink) for shrink in set(self.config.shrink)}
         for shrink, stage, read in zip(self.config.shrink, self.config.stages, self.readers, strict=True):
             small, queries, down = sizes[shrink]
+            seen = down.warp(view.seen.astype(np.uint8) * 255) > _ALL_SEEN
             estimate = Estimate(down.to_grid(xy), asked.known, asked.start, down.to_grid(asked.origin))
-            found, deviation = refine(small, queries, estimate, stage, read, tell)
+            found, deviation = refine(small, queries, seen, estimate, stage, read, tell)
             xy, deviation = down.to_native(found), deviation * shrink
         return xy, deviation
 
-    def _smaller(
-        self, frames: Sequence[Frame], asked: Asked, shrink: int
-    ) -> tuple[NDArray[np.uint8], dict[int, Frame], Geometry]:
-        """Frames and query frames so many times smaller, and the map there."""
-        small, down = shrunk(np.stack(frames), shrink)
-        needed = {int(t) for t in np.unique(asked.start)}
-        apart = sorted(t for t in needed if not 0 <= t < len(frames))
-        queries = {t: small[t] for t in needed.difference(apart)}
-        queries |= {t: shrunk(asked.query_frames[t][None], shrink)[0][0] for t in apart}
-        return small, queries, down
+
+def _smaller(
+    frames: Sequence[Frame], apart: Mapping[int, Frame], start: NDArray[np.int64], shrink: int
+) -> tuple[NDArray[np.uint8], dict[int, Frame], Geometry]:
+    """Frames and query frames, some of them `apart`, so many times smaller, and the map there."""
+    small, down = shrunk(np.stack(frames), shrink)
+    queries = {t: small[t] for t in np.unique(start).tolist() if t not in apart}
+    return small, queries | {t: shrunk(frame[None], shrink)[0][0] for t, frame in apart.items()}, down
 
 
 @register("tracker")
