@@ -1,6 +1,7 @@
 """How far strain and ejection fraction are off when the models that ship find the wall, not the truth.
 
-    python -m benchmarks.strain_end_to_end --templates CAMUS [--count 12] [--quality good poor] [--json FILE]
+    python -m benchmarks.strain_end_to_end --templates CAMUS [--count 12] [--quality good poor] [--segmenter NAME]
+        [--json FILE]
 
 Four-chamber clips of patients' anatomy that no model was fitted to (without `--templates` of drawn anatomy), 256 x 352
 px, without R waves, recordings of good (difficulty 0.1) and poor (0.8) quality. Global longitudinal strain of the
@@ -55,15 +56,15 @@ def sequences(quality: str, count: int, first: int, templates: Path | None) -> I
         )
 
 
-def judge(sequence: Sequence) -> dict[str, float | str]:
+def judge(sequence: Sequence, options: AnalysisOptions) -> dict[str, float | str]:
     """Strain of one recording, found and true, its ejection fraction, and the errors of its phases."""
     clip = sequence.clip.with_(r_wave_times_s=None)
     phases = sequence.phases
-    line = sequence.wall_line(Layer.MID_WALL, AnalysisOptions.points)
+    line = sequence.wall_line(Layer.MID_WALL, options.points)
     alone = compose(
         clip, sequence.masks, {Layer.MID_WALL: track(clip, line.wall, warn=False)} if line.wall else {}, phases
     )
-    found = analyze(clip)
+    found = analyze(clip, options=options)
     volumes = volume_curve(found.masks, clip.spacing_mm)
     loose = {Layer(layer): tracks for layer, tracks in found.tracks.items()}
     held = {layer: anchored(tracks, volumes.walls, clip.times_s, clip.spacing_mm) for layer, tracks in loose.items()}
@@ -107,13 +108,14 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=900, help="seed of the first")
     parser.add_argument("--quality", nargs="+", choices=tuple(DIFFICULTY), default=tuple(DIFFICULTY))
     parser.add_argument("--templates", type=Path, help="CAMUS folder")
+    parser.add_argument("--segmenter", default=AnalysisOptions.segmenter)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     result = {}
     for quality in options.quality:
         clips = []
         for sequence in sequences(quality, options.count, options.first, options.templates):
-            clips.append(judge(sequence))
+            clips.append(judge(sequence, AnalysisOptions(segmenter=options.segmenter)))
             print(json.dumps(clips[-1]), file=sys.stderr, flush=True)
         table = {name: summary(clips, name) for name in ROWS} | {"ejection fraction": summary(clips, "ef", "true_ef")}
         for name, figures in table.items():

@@ -63,6 +63,9 @@ def test_a_real_clip_without_pixel_size_has_strain_and_ejection_fraction_but_no_
     assert (volume.unit, volume.status) == ("px3", Status.LOW_CONFIDENCE)
     assert "not calibrated" in volume.reason
     assert sum(m.name == "longitudinal_strain" and m.layer == "mid_wall" for m in result.measurements) == 6
+    assert set(result.forward_backward_px) == set(result.tracks)
+    # Of 768 rows; a point that is lost would miss by tens.
+    assert 0 < np.median(result.forward_backward_px["mid_wall"]) < 6
 
 
 @pytest.mark.slow

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from echomotion.core import (
     Clip,
@@ -25,7 +25,6 @@ from echomotion.core import (
 )
 from echomotion.measure.anchor import anchored
 from echomotion.measure.beats import headline
-from echomotion.measure.circumferential import ring_points
 from echomotion.measure.clip_measurements import MeasureOptions, clip_measurements, tracked_phases
 from echomotion.measure.phases import find_phases, phases_from_user
 from echomotion.measure.steadiness import unsteady
@@ -33,15 +32,10 @@ from echomotion.measure.strain_types import RADIAL, StrainCurves, join_beats
 from echomotion.measure.volumes import VolumeCurve, cavity_area, volume_curve
 from echomotion.measure.wall_points import wall_points
 from echomotion.models.registry import list_models
-from echomotion.models.run import DEFAULT_SEGMENTER, DEFAULT_TRACKER, segment, track
+from echomotion.models.run import DEFAULT_SEGMENTER, DEFAULT_TRACKER, segment
 from echomotion.preprocess.familiarity import unfamiliar
 from echomotion.version import __version__
-
-# Called as stage(name, done, total) while an analysis goes on.
-Stage = Callable[[str, int, int], None]
-
-# Lines of the wall that are tracked; the first is the one that strain is reported from in brief.
-LAYERS = (Layer.MID_WALL, Layer.ENDOCARDIAL, Layer.EPICARDIAL)
+from echomotion.wall_tracking import LAYERS, Stage, track_wall, wall_closure
 
 
 @dataclass(frozen=True)
@@ -103,6 +97,9 @@ class Analysis:
         What a reader must know before believing the numbers.
     provenance : dict
         Versions, models with hashes and licences, options, input name and hash.
+    forward_backward_px : dict of str to float (N,)
+        By layer name: how far each point misses its start when it is followed to end-systole and back; empty where that
+        was not tried.
     """
 
     clip: Clip
@@ -113,6 +110,7 @@ class Analysis:
     curves: dict[str, Curve]
     warnings: tuple[str, ...] = ()
     provenance: dict[str, Any] = field(default_factory=dict)
+    forward_backward_px: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Measurement:
         """The headline measurement of that name: mean over beats, whole wall, first layer.
@@ -170,9 +168,18 @@ def analyze(clip: Clip, *, options: AnalysisOptions | None = None, progress: Sta
     volumes = volume_curve(masks, clip.spacing_mm, technique=chosen.measure.technique)
     # The area alone says where tracking starts; once the wall is tracked, it has a say in the phases.
     phases = _phases(clip, masks, volumes.area, chosen)
-    tracks, reason = _track_wall(clip, masks, phases, chosen, tell)
+    tracks, reason = track_wall(
+        clip,
+        masks,
+        phases,
+        tracker=chosen.tracker,
+        points=chosen.points,
+        model=chosen.measure.segment_model,
+        tell=tell,
+    )
     if tracks and chosen.ed_s is None:
         phases = tracked_phases(volumes.area, clip.times_s, clip.r_wave_times_s, tracks, clip.spacing_mm)
+    errors = wall_closure(clip, tracks, phases, tracker=chosen.tracker, tell=tell)
     if chosen.anchor and clip.view is not View.PSAX:
         # After the phases, to which the tracked wall must be a witness of its own.
         tracks = {layer: anchored(line, volumes.walls, clip.times_s, clip.spacing_mm) for layer, line in tracks.items()}
@@ -183,6 +190,7 @@ def analyze(clip: Clip, *, options: AnalysisOptions | None = None, progress: Sta
         phases,
         options=chosen,
         volumes=volumes,
+        forward_backward_px=errors,
         warnings=_warnings(clip, phases, reason, chosen, tracked=bool(tracks)),
         provenance=_provenance(clip, chosen),
         reason=reason,
@@ -197,6 +205,7 @@ def compose(
     *,
     options: AnalysisOptions | None = None,
     volumes: VolumeCurve | None = None,
+    forward_backward_px: Mapping[Layer, ArrayLike] | None = None,
     warnings: tuple[str, ...] = (),
     provenance: Mapping[str, Any] | None = None,
     reason: str = "",
@@ -210,6 +219,8 @@ def compose(
     options : AnalysisOptions, optional
     volumes : VolumeCurve, optional
         Of the masks, where it was made before.
+    forward_backward_px : mapping of Layer to (N,) or (N, T), optional
+        Forward-backward error of the points of each line.
     warnings, provenance
         Are handed on.
     """
@@ -224,6 +235,7 @@ def compose(
         clip.view,
         volumes,
         options=how,
+        forward_backward_px=forward_backward_px,
         frames=clip.frames,
         reason=reason,
     )
@@ -236,6 +248,7 @@ def compose(
         _curves(clip, found.curves, volumes),
         warnings,
         dict(provenance or {}),
+        {str(layer): np.asarray(errors) for layer, errors in (forward_backward_px or {}).items()},
     )
 
 
@@ -299,55 +312,6 @@ def _phases(clip: Clip, masks: Masks, area: NDArray[np.float64], options: Analys
         if not first <= time <= last:
             raise DataError(f"{clip.source.name}: {name} at {time:g} s lies off the clip ({first:g} to {last:g} s)")
     return phases_from_user(options.ed_s, options.es_s)
-
-
-def _track_wall(
-    clip: Clip, masks: Masks, phases: Phases, options: AnalysisOptions, tell: Stage
-) -> tuple[dict[Layer, Tracks], str]:
-    """Tracks per layer, or none and the reason why."""
-    if clip.view in (View.PLAX, View.RV_FOCUSED):
-        return {}, f"wall tracking needs an apical or short-axis view, this one is {clip.view}"
-    if not phases.beats:
-        return {}, phases.reason or "no heart beat was found"
-    # A whole beat lets drift be seen, so the points start on the end-diastole of the first one.
-    whole = [beat for beat in phases.beats if beat.next_ed_s is not None]
-    frame = clip.frame_at((whole or list(phases.beats))[0].ed_s)
-    model = options.measure.segment_model
-    try:
-        if clip.view is View.PSAX:
-            walls = [
-                ring_points(
-                    masks, frame=frame, layer=layer, count=options.points, spacing_mm=clip.spacing_mm, model=model
-                )
-                for layer in LAYERS
-            ]
-        else:
-            walls = [
-                wall_points(
-                    masks,
-                    frame=frame,
-                    layer=layer,
-                    count=options.points,
-                    view=clip.view,
-                    spacing_mm=clip.spacing_mm,
-                    model=model,
-                )
-                for layer in LAYERS
-            ]
-    except DataError as error:
-        return {}, str(error)
-    # All lines go in one call: neighbours help each other, and frames are prepared once.
-    queries = np.concatenate([wall.queries for wall in walls])
-    both = track(
-        clip, queries, model=options.tracker, warn=False, progress=lambda done, total: tell("track", done, total)
-    )
-    found = {}
-    for i, wall in enumerate(walls):
-        part = slice(i * options.points, (i + 1) * options.points)
-        found[wall.layer] = Tracks(
-            both.xy[part], both.visible[part], both.confidence[part], both.queries[part], wall, both.model
-        )
-    return found, ""
 
 
 def _curves(clip: Clip, wall: Mapping[str, Sequence[StrainCurves]], volumes: VolumeCurve) -> dict[str, Curve]:

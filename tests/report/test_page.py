@@ -169,3 +169,13 @@ def test_a_recording_that_starts_in_systole_shows_its_end_systole_first(analysis
     assert names == ["End-systole (ES)", "Mid-diastole", "End-diastole (ED)", "Systole"]
     times = [time for _, time in key_times(turned)]
     assert times == sorted(times)
+
+
+def test_the_way_there_and_back_stands_beside_each_segment_where_it_was_tried(analysis, page):
+    assert "There and back" in _Page(page).text
+    misses = np.full(61, 2.0)
+    misses[:8] = np.inf
+    text = _Page(report_page(replace(analysis, forward_backward_px={"mid_wall": misses}))).text
+    assert f"{2 * analysis.clip.spacing_mm[0]:.1f} mm" in text
+    assert "inf mm" not in text
+    assert "lost" in text

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from echomotion.core.masks import Masks
 from echomotion.core.measurement import Measurement, Phases
@@ -94,6 +94,7 @@ def clip_measurements(
     curve: VolumeCurve,
     *,
     options: MeasureOptions | None = None,
+    forward_backward_px: Mapping[Layer, ArrayLike] | None = None,
     frames: NDArray[np.uint8] | None = None,
     reason: str = "",
 ) -> WallResult:
@@ -106,8 +107,10 @@ def clip_measurements(
     curve : VolumeCurve
         Of the same masks.
     options : MeasureOptions, optional
+    forward_backward_px : mapping of Layer to (N,) or (N, T), optional
+        Forward-backward error of each line's points, to judge segments by.
     frames : uint8 (T, H, W), optional
-        The pictures, to judge segments by.
+        The pictures, for the same.
     reason : str
         Why there are no tracks, where there are none.
 
@@ -138,6 +141,7 @@ def clip_measurements(
         view,
         options=chosen.strain,
         filter_s=chosen.filter_s,
+        forward_backward_px=forward_backward_px,
         frames=frames,
         reason=reason,
     )

@@ -11,7 +11,7 @@ from string import Template
 import cv2
 import numpy as np
 
-from echomotion.analysis import LAYERS, Analysis
+from echomotion.analysis import Analysis
 from echomotion.core import Measurement, Status, View
 from echomotion.io.write import atomic_path
 from echomotion.report.curves import STRAIN, Palette, has_values, segment_curves, size_svg, strain_svg, svg_text
@@ -33,6 +33,7 @@ from echomotion.report.words import (
     plain_name,
     unit_sign,
 )
+from echomotion.wall_tracking import LAYERS
 
 _CARDS = ("ejection_fraction", "global_longitudinal_strain", "end_diastolic_volume", "end_systolic_volume")
 # Largest size of a key frame in pixels: sharp on a phone, small in the file.
@@ -233,18 +234,26 @@ def _wall(analysis: Analysis) -> str:
     line = analysis.tracks[LAYERS[0]]
     rows = {row.segment: row for row in headline_rows(analysis.measurements) if row.name == STRAIN}
     owner = np.asarray(line.wall.segment if line.wall else ())
+    misses = analysis.forward_backward_px.get(LAYERS[0])
+    unit, size = ("px", 1.0) if analysis.clip.spacing_mm is None else ("mm", float(np.mean(analysis.clip.spacing_mm)))
     body = ""
     for name in line.wall.segment_names() if line.wall else ():
         part = owner == name
         sure, seen = float(line.confidence[part].mean()), 100 * float(line.visible[part].mean())
+        gap = np.nan if misses is None else size * float(np.median(misses[part]))
+        back = "-" if np.isnan(gap) else f"{gap:.1f} {unit}" if np.isfinite(gap) else "lost"
         badge = status_badge(rows[name].status) if name in rows else ""
         body += (
             f'<tr><th scope="row">{text(plain_name(name).capitalize())}</th><td class="num">{sure:.2f}</td>'
-            f'<td class="num">{seen:.0f} %</td><td>{badge}</td></tr>'
+            f'<td class="num">{seen:.0f} %</td><td class="num">{back}</td><td>{badge}</td></tr>'
         )
-    head = '<tr><th scope="col">Segment</th><th scope="col">Confidence</th><th scope="col">Visible</th><th></th></tr>'
+    titles = "".join(f'<th scope="col">{name}</th>' for name in ("Segment", "Confidence", "Visible", "There and back"))
+    head = f"<tr>{titles}<th></th></tr>"
     table = f'<table class="segments"><thead>{head}</thead><tbody>{body}</tbody></table>'
-    note = "Mean over all points and frames. What is doubtful about a segment stands with its numbers below."
+    note = (
+        "Means over all points and frames; there and back: by how much the segment's middle point misses its start "
+        "when it is followed to end-systole and back. What is doubtful about a segment stands with its numbers below."
+    )
     return (
         f'<section class="curves"><div><h2>Thickness of the wall</h2>{strip}</div>'
         f'<div><h2>Quality of tracking, {plain_name(LAYERS[0])}</h2>{table}<p class="note">{note}</p></div></section>'

@@ -6,12 +6,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from echomotion.analysis import LAYERS, Analysis
+from echomotion.analysis import Analysis
 from echomotion.core import Clip, Geometry, Tracks
 from echomotion.measure.contours import arc_length, resample
 from echomotion.measure.strain import MIN_CONFIDENCE
 from echomotion.report.outlines import outlines
 from echomotion.report.style import ATRIUM, DARK_INK, ENDOCARDIUM, EPICARDIUM, rgb, segment_colours
+from echomotion.wall_tracking import LAYERS
 
 Picture = NDArray[np.uint8]
 Box = tuple[float, float, float, float]

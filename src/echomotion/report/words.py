@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from echomotion.analysis import LAYERS, Analysis
+from echomotion.analysis import Analysis
 from echomotion.core import Clip, Measurement, Status
 from echomotion.measure.beats import headline
+from echomotion.wall_tracking import LAYERS
 
 NAMES = {
     "end_diastolic_volume": "End-diastolic volume",

@@ -16,6 +16,7 @@ from echomotion.models.queries import grid_queries
 from echomotion.models.segmenters.pointseg_network import PointPaths
 from echomotion.models.trackers.follower_tracker import FollowerTracker
 from echomotion.models.trackers.learned import PointFollower
+from echomotion.models.trackers.there_and_back import there_and_back_px
 from echomotion.models.trackers.windows import spans
 from echomotion.models.trackers.working_grid import working_frames
 
@@ -177,10 +178,5 @@ def forward_backward_px(tracker: Tracker, clip: Clip, tracks: Tracks, geometry: 
     """How far each point (N,) of a two-frame clip ends from its start when it is followed there and back, grid px."""
     if tracks.n_frames != 2:
         raise DataError(f"there and back is for clips of two frames; this one has {tracks.n_frames}")
-    start = tracks.queries[:, 0].astype(np.int64)
-    rows = np.arange(len(start))
-    there = np.nan_to_num(tracks.xy[rows, 1 - start].astype(np.float64))
-    limit = np.array(clip.shape[::-1]) - 0.5
-    back = tracker.track(clip, np.column_stack([1 - start, np.clip(there, -0.5, limit)]))
-    gap = (back.xy[rows, start] - tracks.queries[:, 1:]) * geometry.scale
-    return np.nan_to_num(np.hypot(*gap.T), nan=np.inf).astype(np.float32)
+    misses = there_and_back_px(tracker, clip, tracks, 1 - tracks.queries[:, 0])
+    return np.hypot(*(misses * geometry.scale).T).astype(np.float32)

@@ -97,9 +97,9 @@ class MultilagMatchingConfig:
     clutter_share: tuple[float, ...] = (0.5, 0.5, 0.0, 0.0)
     smooth_frames: float = 1.0
     velocity_px: float = 8.0
-    acceleration_px: float = 1.4
+    acceleration_px: float = 0.7
     tissue_px: float = 20.0
-    misfit_px: tuple[float, ...] = (1.5, 1.0, 0.5, 0.5)
+    misfit_px: tuple[float, ...] = (1.5, 1.0, 0.7, 0.7)
     slope: float = 0.05
     freedom: float = 1.5
     node_px: float = 4.0
