@@ -20,6 +20,7 @@ from tests.models.keypoints.networks import write_all
 
 SMALL_NETWORKS = {
     "sknet": {"width": 8, "blocks": 1, "modules": [1, 1, 1], "stride": 4},
+    "echoglad": {"widths": [8, 8, 16, 16], "hidden": 16, "layers": 1},
     "pwcnet": {"widths": [8, 8, 8, 8], "match": 8, "radius": 1, "estimator": [8]},
     "trnet": {
         "window": 6, "widths": [8, 16, 32, 64], "embed": 8, "width": 16, "hidden": 16, "depth": 1, "iterations": 2,
@@ -27,6 +28,7 @@ SMALL_NETWORKS = {
 }  # fmt: skip
 SMALL_TRAINING = {
     "sknet": {"batch": 2, "early_grid": 64, "early_share": 2.0},
+    "echoglad": {"batch": 2, "early_grid": 64, "early_share": 2.0},
     "pwcnet": {"batch": 2, "size": 64},
     "trnet": {"batch": 1, "references": 2},
 }
@@ -61,7 +63,7 @@ def recipe(tmp_path, name, weights=None):
     return path
 
 
-@pytest.mark.parametrize("name", ["sknet", "pwcnet", "trnet"])
+@pytest.mark.parametrize("name", ["sknet", "echoglad", "pwcnet", "trnet"])
 def test_a_run_that_was_stopped_ends_as_one_that_was_not(tmp_path, name):
     weights = write_all(tmp_path / "weights")
     path = recipe(tmp_path, name, weights)
@@ -82,6 +84,8 @@ def test_trained_weights_make_detectors(tmp_path):
     weights = write_all(tmp_path / "weights")
     run_recipe(str(recipe(tmp_path, "sknet")), tmp_path, tmp_path / "sknet")
     assert create_keypoint_detector("sknet", weights=str(tmp_path / "sknet")).name == "sknet"
+    run_recipe(str(recipe(tmp_path, "echoglad")), tmp_path, tmp_path / "echoglad")
+    assert create_keypoint_detector("echoglad", weights=str(tmp_path / "echoglad")).name == "echoglad"
     run_recipe(str(recipe(tmp_path, "trnet", weights)), tmp_path, tmp_path / "trnet")
     detector = create_keypoint_detector("trnet", weights=str(tmp_path / "trnet"), sknet=weights["sknet"])
     assert detector.weights.card["sknet"]

@@ -31,6 +31,7 @@ _MODULES = (
     "echomotion.models.keypoints.trnet",
     "echomotion.models.keypoints.tracked",
     "echomotion.models.keypoints.echonet_lvh",
+    "echomotion.models.keypoints.echoglad",
     "echomotion.models.flow.pwcnet",
 )
 

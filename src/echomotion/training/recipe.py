@@ -18,6 +18,7 @@ from echomotion.core.masks import PARASTERNAL_POINTS
 from echomotion.datasets.camus import CITATION
 from echomotion.models.base import Progress
 from echomotion.models.flow.pwcnet import PWCNetConfig
+from echomotion.models.keypoints.echoglad import EchoGLADConfig, EchoGLADNetwork
 from echomotion.models.keypoints.echonet_lvh import EchoNetLVHConfig, EchoNetLVHNetwork
 from echomotion.models.keypoints.sknet import GRID, SKNetConfig, SKNetwork
 from echomotion.models.keypoints.trnet_network import TRNetConfig
@@ -273,6 +274,7 @@ _TASKS: dict[str, Callable[[Recipe, str | Path, Path, str], tuple[Task, dict[str
     "semi_supervised": _semi_supervised,
     "sknet": _keypoint_maps(SKNetwork, SKNetConfig),
     "echonet_lvh": _keypoint_maps(EchoNetLVHNetwork, EchoNetLVHConfig),
+    "echoglad": _keypoint_maps(EchoGLADNetwork, EchoGLADConfig),
     "trnet": _trnet,
     "pwcnet": _pwcnet,
     "specknet": _points(SpeckNetNetwork, SpeckNetConfig),

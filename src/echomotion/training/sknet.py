@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from echomotion.models.keypoints.echoglad import EchoGLADNetwork
 from echomotion.models.keypoints.echonet_lvh import EchoNetLVHNetwork
 from echomotion.models.keypoints.heatmaps import gaussian_maps, read_maps
 from echomotion.models.keypoints.sknet import GRID, SKNetwork, as_input
@@ -22,6 +23,8 @@ from echomotion.training.parasternal_cines import ParasternalCine, parasternal_c
 WITHIN = (1, 2, 4, 8, 16)
 # Frames on which normalisations with fixed statistics measure them.
 _MEASURED = 8
+# Standard deviation of a target, in px of its map, at least.
+_LEAST_SIGMA = 0.7
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,9 @@ class SKNetTraining:
 class SKNetTask:
     """Frames of simulated cines, augmented; share of the key-points within 1, 2, 4, 8 and 16 px on others."""
 
-    def __init__(self, data: str | Path, training: SKNetTraining, network: SKNetwork | EchoNetLVHNetwork) -> None:
+    def __init__(
+        self, data: str | Path, training: SKNetTraining, network: SKNetwork | EchoNetLVHNetwork | EchoGLADNetwork
+    ) -> None:
         self.network: nn.Module = network
         self.stride, self.training = network.config.stride, training
         cines = parasternal_cines(Path(data) / "fit", training.sequences, training.seed, side=256, every=training.every)
@@ -94,12 +99,16 @@ class SKNetTask:
         return stack.contiguous(memory_format=torch.channels_last), torch.from_numpy(np.stack(points))
 
     def loss(self, network: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
-        """See :func:`~echomotion.models.losses.heatmap_loss`."""
+        """See :func:`~echomotion.models.losses.heatmap_loss`; the mean over its maps where a network draws several."""
         images, xy = batch
-        maps = network(images)
-        size = (maps.shape[-2], maps.shape[-1])
-        target = gaussian_maps(xy, size, self.stride, self.training.sigma_px)
-        return heatmap_loss(maps, target, self.training.gamma)
+        drawn = network.levels(images) if isinstance(network, EchoGLADNetwork) else [(network(images), self.stride)]
+        losses = []
+        for maps, stride in drawn:
+            size = (maps.shape[-2], maps.shape[-1])
+            # A point must be seen on a coarse grid too.
+            target = gaussian_maps(xy, size, stride, max(self.training.sigma_px, _LEAST_SIGMA * stride))
+            losses.append(heatmap_loss(maps, target, self.training.gamma))
+        return torch.stack(losses).mean()
 
     @torch.inference_mode()
     def validate(self, network: nn.Module) -> dict[str, float]:
