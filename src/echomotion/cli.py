@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import pandas as pd
 import typer
 
-from echomotion import analysis, cli_agreement, cli_evaluation, cli_keypoints, cli_segmenters, cli_study
+from echomotion import analysis, cli_agreement, cli_evaluation, cli_keypoints, cli_segmenters, cli_study, cli_training
 from echomotion.core import Clip, DataError, Layer, View
 from echomotion.core.subject import Subject
 from echomotion.core.views import SegmentModel
@@ -21,20 +20,15 @@ from echomotion.measure.lengths import StrainKind
 from echomotion.measure.strain_types import StrainOptions
 from echomotion.models.base import Progress as Step
 from echomotion.models.queries import grid_queries, mask_queries, read_queries
-from echomotion.models.registry import create_segmenter, create_tracker, list_models
 from echomotion.models.run import DEFAULT_DETECTOR, DEFAULT_SEGMENTER, DEFAULT_TRACKER, segment, track
 from echomotion.preprocess.familiarity import unfamiliar
 from echomotion.terminal import (
     err,
-    finish_evaluation,
     for_each,
     json_line,
-    needs_extra,
     out,
     plain_text,
     progress_bar,
-    rows_table,
-    share_of,
     step,
     tell,
 )
@@ -50,11 +44,16 @@ evaluate_app = typer.Typer(no_args_is_help=True, help="Compare a model with refe
 app.add_typer(evaluate_app, name="evaluate")
 app.command("agreement")(cli_agreement.agreement)
 app.command("classify")(cli_keypoints.classify)
+app.command("models")(cli_training.models)
+app.command("train")(cli_training.train)
+app.command("simulate")(cli_training.simulate)
 evaluate_app.command("impartiality")(cli_evaluation.impartiality)
 evaluate_app.command("test-retest")(cli_evaluation.retest)
 evaluate_app.command("held-out")(cli_evaluation.held_out)
 evaluate_app.command("stability")(cli_segmenters.stability)
 evaluate_app.command("keypoints")(cli_keypoints.evaluate)
+evaluate_app.command("segmentation")(cli_segmenters.evaluate_segmentation)
+evaluate_app.command("tracking")(cli_evaluation.evaluate_tracking)
 benchmark_app = typer.Typer(no_args_is_help=True, help="Compare all models on the same data, with time and memory.")
 app.add_typer(benchmark_app, name="benchmark")
 benchmark_app.command("tracking")(cli_evaluation.benchmark_tracking)
@@ -332,179 +331,6 @@ def find_keypoints(
         )
 
     for_each([clip], work, as_json=as_json)
-
-
-@app.command()
-def models(
-    kind: Annotated[str | None, typer.Option(help="tracker, segmenter, keypoint_detector or flow.")] = None,
-    as_json: Json = False,
-) -> None:
-    """List the models with their size, installed weights and licence."""
-
-    def work(_: str) -> None:
-        found = list_models(kind)
-        if as_json:
-            for model in found:
-                json_line(vars(model))
-            return
-        columns = ("kind", "name", "parameters", "weights", "licence", "summary")
-        rows = [{column: getattr(model, column) for column in columns} for model in found]
-        for row, model in zip(rows, found, strict=True):
-            row["weights"] = ", ".join([model.weights, *model.variants])
-        out.print(rows_table(rows))
-
-    for_each([kind or "models"], work, as_json=as_json)
-
-
-@app.command()
-def train(
-    recipe: Annotated[str, typer.Argument(help="Name of a recipe, or a YAML file.")],
-    data: Annotated[Path, typer.Option(help="Folder of the dataset.")],
-    output: Output,
-    max_minutes: Annotated[float | None, typer.Option(help="Stop in time; the run can be resumed.")] = None,
-    labels: Annotated[
-        str | None, typer.Option(help="Share of the masks that are shown, 10% or 0.1; the others are hidden.")
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Train a model by a recipe, or go on with a stopped run; write weights, model.json and the curve."""
-
-    def work(name: str) -> None:
-        needs_extra("train", "monai", "lightning_fabric")
-        from echomotion.training.recipe import run_recipe
-
-        with progress_bar(f"train {Path(name).stem}", quiet=as_json) as stage:
-            figures = run_recipe(
-                name,
-                data,
-                output,
-                max_minutes=max_minutes,
-                labels=None if labels is None else share_of(labels),
-                progress=step(stage, "step"),
-            )
-        tell({"input": name, "status": "done", "output": str(output), **figures}, as_json=as_json)
-
-    for_each([recipe], work, as_json=as_json)
-
-
-@app.command()
-def simulate(
-    output: Output,
-    view: Annotated[str, typer.Option("--view", help="a4c, a2c, a3c, plax, psax or rv_focused.")] = "a4c",
-    count: Annotated[int, typer.Option(help="Number of sequences.")] = 1,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same sequences.")] = 0,
-    kind: Annotated[str | None, typer.Option(help="Kind of heart, for instance dilated; drawn if not given.")] = None,
-    difficulty: Annotated[
-        float | None, typer.Option(help="From 0, a good recording, to 1, a poor one; drawn if not given.")
-    ] = None,
-    frames: Annotated[int, typer.Option(help="Frames of each clip.")] = 36,
-    points: Annotated[int, typer.Option(help="Tracked points of each clip.")] = 256,
-    size: Annotated[int, typer.Option(help="Rows and columns of each frame.")] = 256,
-    templates: Annotated[
-        Path | None, typer.Option(help="CAMUS folder whose patients give anatomy and echogenicity; a4c only.")
-    ] = None,
-    preview: Annotated[int, typer.Option(min=0, help="Write a contact sheet and a video of so many sequences.")] = 0,
-    as_json: Json = False,
-) -> None:
-    """Simulate recordings whose motion is known; a run that was stopped goes on where it ended."""
-
-    def work(_: str) -> None:
-        from echomotion.simulate.preview import write_previews
-        from echomotion.simulate.store import simulate_to_folder
-
-        with progress_bar(f"simulate {view}", quiet=as_json) as stage:
-            shards = simulate_to_folder(
-                view.upper(),
-                count,
-                seed,
-                output,
-                templates=templates,
-                progress=step(stage, "sequence"),
-                kind=kind,
-                difficulty=difficulty,
-                n_frames=frames,
-                n_tracks=points,
-                shape=(size, size),
-            )
-            pictures = write_previews(output, preview, progress=step(stage, "preview"))
-        facts = {"sequences": count, "shards": len(shards), "pictures": len(pictures)}
-        tell({"status": "done", "output": str(output), **facts}, as_json=as_json)
-
-    for_each([f"simulate {view}"], work, as_json=as_json)
-
-
-@evaluate_app.command("segmentation")
-def evaluate_segmentation(
-    data: Annotated[Path, typer.Option(help="Folder of the dataset.")],
-    dataset: Annotated[str, typer.Option(help="Layout of the folder; camus is the one known so far.")] = "camus",
-    split: Annotated[str, typer.Option(help="training, validation or testing.")] = "validation",
-    model: SegmenterName = DEFAULT_SEGMENTER,
-    weights: Annotated[str | None, typer.Option(help="Folder of weights, in place of the installed ones.")] = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="JSON with every case.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Dice and HD95 against expert masks, per class, phase and image quality."""
-    if dataset != "camus":
-        raise typer.BadParameter(f"unknown dataset {dataset!r}; known is camus")
-
-    def work(name: str) -> None:
-        needs_extra("train", "monai")
-        from echomotion.datasets.camus import read_camus
-        from echomotion.evaluation import segmentation
-
-        segmenter = create_segmenter(model, weights=weights)
-        with progress_bar(f"{model} on {dataset} {split}", quiet=as_json) as stage:
-            report = segmentation.evaluate_segmentation(
-                segmenter, read_camus(name, split), progress=step(stage, "segment")
-            )
-        head = {"dataset": dataset, "split": split, "model": model}
-        finish_evaluation({**head, **report.as_dict()}, _rows(report.summary()), output, as_json)
-
-    for_each([str(data)], work, as_json=as_json)
-
-
-@evaluate_app.command("tracking")
-def evaluate_tracking(
-    data: Annotated[Path, typer.Option(help="Folder of .npz clips with true tracks.")],
-    model: TrackerName = DEFAULT_TRACKER,
-    weights: Annotated[str | None, typer.Option(help="Folder of weights, in place of the installed ones.")] = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="JSON with every clip.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Position accuracy, occlusion, median error and strain error against true tracks."""
-
-    def work(name: str) -> None:
-        from echomotion.datasets.tracking import read_tracking
-        from echomotion.evaluation import tracking
-
-        tracker = create_tracker(model, weights=weights)
-        cases = list(read_tracking(name))
-        with progress_bar(f"{model} on {Path(name).name}", quiet=as_json) as stage:
-            report = tracking.evaluate_tracking(tracker, cases, progress=step(stage, "track"))
-        head = {"dataset": Path(name).name, "model": model}
-        finish_evaluation({**head, **report.as_dict()}, _brief_tracking(report.to_table()), output, as_json)
-
-    for_each([str(data)], work, as_json=as_json)
-
-
-def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
-
-
-_TRACKING_COLUMNS = {
-    "clip": "clip",
-    "share_within": "share",
-    "within_2_px": "< 2 px",
-    "median_error_px": "median px",
-    "average_jaccard": "AJ",
-    "occlusion_accuracy": "OA",
-    "gls_error": "GLS error",
-    "seconds": "s",
-}
-
-
-def _brief_tracking(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{title: row[name] for name, title in _TRACKING_COLUMNS.items()} for row in rows]
 
 
 def main() -> None:

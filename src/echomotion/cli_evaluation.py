@@ -213,3 +213,42 @@ def _p_value(p: float) -> str:
     if math.isnan(p):
         return "-"
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def evaluate_tracking(
+    data: Annotated[Path, typer.Option(help="Folder of .npz clips with true tracks.")],
+    model: Annotated[str, typer.Option(help="Tracker; see `echomotion models`.")] = DEFAULT_TRACKER,
+    weights: Annotated[str | None, typer.Option(help="Folder of weights, in place of the installed ones.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="JSON with every clip.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Position accuracy, occlusion, median error and strain error against true tracks."""
+
+    def work(name: str) -> None:
+        from echomotion.datasets.tracking import read_tracking
+        from echomotion.evaluation import tracking
+
+        tracker = create_tracker(model, weights=weights)
+        cases = list(read_tracking(name))
+        with progress_bar(f"{model} on {Path(name).name}", quiet=as_json) as stage:
+            report = tracking.evaluate_tracking(tracker, cases, progress=step(stage, "track"))
+        head = {"dataset": Path(name).name, "model": model}
+        finish_evaluation({**head, **report.as_dict()}, _brief_tracking(report.to_table()), output, as_json)
+
+    for_each([str(data)], work, as_json=as_json)
+
+
+_TRACKING_COLUMNS = {
+    "clip": "clip",
+    "share_within": "share",
+    "within_2_px": "< 2 px",
+    "median_error_px": "median px",
+    "average_jaccard": "AJ",
+    "occlusion_accuracy": "OA",
+    "gls_error": "GLS error",
+    "seconds": "s",
+}
+
+
+def _brief_tracking(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{title: row[name] for name, title in _TRACKING_COLUMNS.items()} for row in rows]

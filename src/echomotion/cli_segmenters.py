@@ -10,7 +10,7 @@ import typer
 
 from echomotion.io.write import write_json
 from echomotion.models.registry import create_segmenter, create_tracker
-from echomotion.models.run import DEFAULT_TRACKER
+from echomotion.models.run import DEFAULT_SEGMENTER, DEFAULT_TRACKER
 from echomotion.terminal import (
     facts_table,
     finish_evaluation,
@@ -34,6 +34,35 @@ _GRID = 256
 CamusFolder = Annotated[Path, typer.Option(help="CAMUS folder.")]
 JsonFile = Annotated[Path | None, typer.Option("-o", "--output", help="JSON with every case.")]
 Json = Annotated[bool, typer.Option("--json", help="One machine-readable line per result.")]
+
+
+def evaluate_segmentation(
+    data: Annotated[Path, typer.Option(help="Folder of the dataset.")],
+    dataset: Annotated[str, typer.Option(help="Layout of the folder; camus is the one known so far.")] = "camus",
+    split: Annotated[str, typer.Option(help="training, validation or testing.")] = "validation",
+    model: Annotated[str, typer.Option(help="Segmenter; see `echomotion models`.")] = DEFAULT_SEGMENTER,
+    weights: Annotated[str | None, typer.Option(help="Folder of weights, in place of the installed ones.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="JSON with every case.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Dice and HD95 against expert masks, per class, phase and image quality."""
+    if dataset != "camus":
+        raise typer.BadParameter(f"unknown dataset {dataset!r}; known is camus")
+
+    def work(name: str) -> None:
+        needs_extra("train", "monai")
+        from echomotion.datasets.camus import read_camus
+        from echomotion.evaluation import segmentation
+
+        segmenter = create_segmenter(model, weights=weights)
+        with progress_bar(f"{model} on {dataset} {split}", quiet=as_json) as stage:
+            report = segmentation.evaluate_segmentation(
+                segmenter, read_camus(name, split), progress=step(stage, "segment")
+            )
+        head = {"dataset": dataset, "split": split, "model": model}
+        finish_evaluation({**head, **report.as_dict()}, _rows(report.summary()), output, as_json)
+
+    for_each([str(data)], work, as_json=as_json)
 
 
 def benchmark_segmentation(
@@ -273,3 +302,7 @@ def _interval(estimate: dict[str, float | None]) -> str:
     if value is None:
         return "-"
     return f"{value:.3f}" if low is None or high is None else f"{value:.3f} ({low:.3f} to {high:.3f})"
+
+
+def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
