@@ -194,6 +194,16 @@ def test_windows_that_hold_the_whole_clip_change_nothing_and_short_ones_little(c
     assert np.abs(short - whole).max() < 0.2
 
 
+def test_short_clips_alone_are_mirrored_unless_asked_for(clip):
+    def probability(cine, **options):
+        return segmenter(**options).segment(cine).probability
+
+    short = Clip(clip.frames[:6], clip.times_s[:6])
+    assert not np.array_equal(probability(short, mirror=True), probability(short, mirror=False))
+    np.testing.assert_array_equal(probability(short), probability(short, mirror=True))
+    np.testing.assert_array_equal(probability(clip), probability(clip, mirror=False))
+
+
 def test_points_lie_inside_the_fan_on_the_middle_frame(clip):
     frames = np.zeros((3, 40, 40), np.uint8)
     frames[:, 8:30, 10:34] = 99

@@ -43,8 +43,9 @@ class PointSegOptions:
         Frames that are fused together: about as many as in training, since over many more attention evens out motion.
     overlap : int
         Frames that two windows share; there one fades into the other.
-    mirror : bool
-        Whether the mean of a clip and its mirror image is taken, at twice the time.
+    mirror : bool or None
+        Whether the mean of a clip and its mirror image is taken, at twice the time. Without a word it is for clips no
+        longer than a window, which have few frames to be averaged along the trajectories.
     steady_s : float
         Standard deviation of the weights with which neighbouring frames are averaged along the trajectories
         (:mod:`.along_tracks`); 0 for none.
@@ -56,7 +57,7 @@ class PointSegOptions:
     spacing_px: float | None = None
     window: int = 6
     overlap: int = 2
-    mirror: bool = True
+    mirror: bool | None = None
     steady_s: float = 0.05
 
     def __post_init__(self) -> None:
@@ -108,7 +109,8 @@ class PointGuidedSegmenter:
         wanted = self.network.config.token_dim > 0
         tracks, cues = track_cues(self.tracker, clip, queries, geometry, tokens=wanted)
         probability = self._probability(frames, cues, progress)
-        if self.options.mirror:
+        mirror = self.options.mirror
+        if clip.n_frames <= self.options.window if mirror is None else mirror:
             turned = self._probability(
                 np.ascontiguousarray(frames[..., ::-1]), mirrored(cues, self.grid_shape[1]), None
             )
