@@ -331,13 +331,17 @@ def _curves(clip: Clip, wall: Mapping[str, Sequence[StrainCurves]], volumes: Vol
     return found
 
 
+# Segmenters whose weights have seen four-chamber views alone.
+_FOUR_CHAMBER = ("unet", "pointseg_small")
+
+
 def _warnings(clip: Clip, phases: Phases, reason: str, options: AnalysisOptions, *, tracked: bool) -> tuple[str, ...]:
     found = list(clip.source.warnings)
     if clip.spacing_mm is None:
         found.append("not calibrated: lengths and volumes are in pixels; --spacing gives the pixel size in mm")
     if clip.view is View.UNKNOWN:
         found.append("the view is not stated; an apical view is assumed, name it with --view")
-    elif clip.view is not View.A4C and options.segmenter == "unet":
+    elif clip.view is not View.A4C and options.segmenter in _FOUR_CHAMBER:
         found.append(f"the segmenter was trained on four-chamber views; this view is {clip.view}")
     if clip.frame_interval_s > 0.05:
         found.append(f"{1 / clip.frame_interval_s:.0f} frames a second are few for tracking; peaks may be missed")

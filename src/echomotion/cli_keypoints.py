@@ -65,7 +65,8 @@ def evaluate(
     data: Annotated[Path, typer.Option(help="Folder of simulated parasternal sequences, or of annotated videos.")],
     dataset: Annotated[str, typer.Option(help="simulated, annotated or echonet_lvh.")] = "simulated",
     model: Annotated[
-        list[str] | None, typer.Option(help="Methods, one option each: NAME, or NAME:OPTION=VALUE,... (default: all).")
+        list[str] | None,
+        typer.Option(help="Methods, one option each: NAME, or NAME:OPTION=VALUE,... (default: sknet and tracked)."),
     ] = None,
     against: Annotated[str | None, typer.Option(help="Method that the others are compared with, by its row.")] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="JSON with every clip.")] = None,
@@ -83,7 +84,7 @@ def evaluate(
         readers = {"simulated": simulated_cases, "annotated": read_annotated, "echonet_lvh": read_echonet_lvh}
         cases = list(readers[dataset](name))
         reports = []
-        for entry in model or ("sknet", "trnet", "tracked"):
+        for entry in model or ("sknet", "tracked"):
             method, options = method_of(entry)
             detector = create_keypoint_detector(method, **options)
             with progress_bar(f"{entry} on {Path(name).name}", quiet=as_json) as stage:

@@ -21,8 +21,8 @@ from echomotion.models.trackers.session import TrackingSession
 from echomotion.preprocess.familiarity import unfamiliar
 
 DEFAULT_TRACKER = "echomotion_tracker"
-DEFAULT_SEGMENTER = "unet"
-DEFAULT_DETECTOR = "trnet"
+DEFAULT_SEGMENTER = "pointseg_small"
+DEFAULT_DETECTOR = "tracked"
 DEFAULT_FLOW = "pwcnet"
 
 

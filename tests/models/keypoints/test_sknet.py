@@ -16,6 +16,8 @@ from echomotion.models.layers.fixed_norm import measured_statistics
 from echomotion.models.registry import create_keypoint_detector, list_models
 from echomotion.models.run import detect_keypoints
 from echomotion.preprocess.grid import to_model_grid
+from echomotion.simulate.sequence import simulate
+from echomotion.simulate.store import stored_calipers
 from tests.models.keypoints.networks import STATIC, static_network, write_all
 
 
@@ -86,3 +88,16 @@ def test_the_detector_of_echonet_lvh_draws_maps_of_the_same_stride():
     clip = Clip(np.zeros((1, 40, 50), np.uint8), np.zeros(1))
     detector = SKNetDetector(network, name="echonet_lvh")
     assert (detector.name, detector.detect(clip).xy.shape) == ("echonet_lvh", (4, 1, 2))
+
+
+def test_the_installed_detectors_find_the_calipers_of_a_simulated_heart():
+    sequence = simulate("PLAX", 31, difficulty=0.2, shape=(240, 320), n_frames=10, n_tracks=16)
+    true = stored_calipers(sequence.parameters())
+    for model in ("sknet", "tracked"):
+        found = detect_keypoints(sequence.clip, model=model)
+        assert found.names == PARASTERNAL_POINTS
+        apart = np.linalg.norm(found.xy - true.xy, axis=-1) * sequence.clip.spacing_mm[0]
+        assert np.median(apart) < 5
+        assert found.confidence.mean() > 0.3
+    default = detect_keypoints(sequence.clip)
+    assert np.array_equal(default.xy, found.xy)

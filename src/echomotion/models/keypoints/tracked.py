@@ -32,9 +32,9 @@ class TrackedOptions:
         Weights of SK-net, in place of the installed ones.
     """
 
-    tracker: str = "block_matching"
+    tracker: str = "echomotion_tracker"
     reference: str = "confident"
-    anchor: bool = False
+    anchor: bool = True
     sknet: str | None = None
 
     def __post_init__(self) -> None:
