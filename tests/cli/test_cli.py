@@ -119,7 +119,7 @@ def test_points_come_from_a_file_or_a_grid(noise, tmp_path):
 
 def test_points_come_from_the_wall_or_a_class(tmp_path):
     target, short = tmp_path / "tracks.npz", tmp_path / "short.npz"
-    np.savez(short, frames=read_clip(DEMO).frames[::6], fps=20.0)
+    np.savez(short, frames=read_clip(DEMO).frames[::3], fps=20.0)
     fast = ("--model", "lucas_kanade", "-o", target, "--overwrite", "--view", "A4C")
     assert run("track", short, "--wall", "all", "--frame", 2, *fast).exit_code == 0
     walls = points_in(target)

@@ -6,6 +6,9 @@ where the tissue of a frame was or will be, so that what moves keeps moving.
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +53,8 @@ def averaged_along_tracks(
     images = np.ascontiguousarray(probability.transpose(0, 2, 3, 1))
     y, x = np.mgrid[:rows, :columns].astype(np.float32)
     out = np.empty_like(images)
-    for t in range(count):
+
+    def average(t: int) -> None:
         total, weights = images[t].copy(), np.ones((rows, columns), np.float32)
         for u in range(max(0, t - reach), min(count, t + reach + 1)):
             if u == t:
@@ -63,6 +67,10 @@ def averaged_along_tracks(
             total += weight[..., None] * there
             weights += weight
         out[t] = total / weights[..., None]
+
+    # OpenCV and NumPy let go of Python's lock, so threads share this work.
+    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
+        list(pool.map(average, range(count)))
     return np.ascontiguousarray(out.transpose(0, 3, 1, 2))
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -123,7 +125,11 @@ class PointGuidedSegmenter:
                 width_s=self.options.steady_s,
                 spacing_px=self.spacing_px,
             )
-        labels = np.stack([without_islands(labels_from_probability(p, geometry)) for p in probability])
+        # OpenCV lets go of Python's lock, so threads share this work.
+        with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
+            labels = np.stack(
+                list(pool.map(lambda p: without_islands(labels_from_probability(p, geometry)), probability))
+            )
         return Masks(labels, self.classes, probability.astype(np.float16), geometry, self.name, tracks)
 
     @torch.inference_mode()
