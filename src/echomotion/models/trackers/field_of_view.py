@@ -25,6 +25,8 @@ _THIN_PX = 5
 _EDGE_PX = 2
 # Gaussian in px over what is painted outside: less than the grain of speckle.
 _PAINT_PX = 2.0
+# OpenCV's remap takes maps of fewer than 32,767 rows.
+_ROWS = 8192
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,3 @@ def seen_share(seen: BoolImage, xy: NDArray[np.floating], size: int) -> NDArray[
         for i in range(0, len(x), _ROWS)
     ]
     return np.concatenate(read).reshape(xy.shape[:-1]).astype(np.float32)
-
-
-# OpenCV's remap takes maps of fewer than 32,767 rows.
-_ROWS = 8192
