@@ -34,12 +34,24 @@ def test_every_line_comes_back_to_where_it_began(heart):
     assert np.median(misses[Layer.MID_WALL]) < 1
 
 
-def test_without_a_systole_after_the_query_nothing_is_tried(heart):
-    clip, _, _ = heart
+def test_without_an_end_systole_apart_from_the_query_nothing_is_tried(heart):
+    clip, _, phases = heart
     lines, _ = tracked(heart)
-    assert wall_closure(clip, {}, heart[2], tracker="multilag_matching", tell=tell) == {}
-    earlier = Phases((Beat(float(clip.times_s[-1]), float(clip.times_s[0])),), "user", 1.0)
-    assert wall_closure(clip, lines, earlier, tracker="multilag_matching", tell=tell) == {}
+    assert wall_closure(clip, {}, phases, tracker="multilag_matching", tell=tell) == {}
+    assert wall_closure(clip, lines, Phases((), "user", 0.0), tracker="multilag_matching", tell=tell) == {}
+    first = float(clip.times_s[0])
+    there = Phases((Beat(float(clip.times_s[-1]), first),), "user", 1.0)
+    assert wall_closure(clip, lines, there, tracker="multilag_matching", tell=tell) == {}
+
+
+def test_an_end_systole_before_the_query_serves_where_none_follows(heart):
+    clip, masks, phases = heart
+    systole = clip.frame_at(phases.beats[0].es_s)
+    late = Phases((Beat(float(clip.times_s[-1]), float(clip.times_s[systole])),), "user", 1.0)
+    lines, _ = tracked((clip, masks, late))
+    assert int(lines[Layer.MID_WALL].queries[0, 0]) > systole
+    misses = wall_closure(clip, lines, late, tracker="multilag_matching", tell=tell)
+    assert np.median(misses[Layer.MID_WALL]) < 1
 
 
 def test_a_parasternal_long_axis_has_no_line_to_follow(heart):

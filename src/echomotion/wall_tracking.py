@@ -71,11 +71,12 @@ def wall_closure(
 ) -> dict[Layer, NDArray[np.float64]]:
     """How far the points of each line (N,) miss their start, in px, when they are followed back from end-systole."""
     start = {int(line.queries[0, 0]) for line in tracks.values()}
-    turns = [clip.frame_at(beat.es_s) for beat in phases.beats]
-    # Systole alone: strain is read at its end, and what a tracker loses it loses there.
-    after = [turn for turn in turns if start and turn > max(start)]
-    if not after:
+    turns = [turn for turn in (clip.frame_at(beat.es_s) for beat in phases.beats) if start and turn not in start]
+    if not turns:
         return {}
+    # Systole alone: strain is read at its end, and what a tracker loses it loses there. A recording that begins in
+    # systole may hold that end before the query only.
+    turn = min((turn for turn in turns if turn > max(start)), default=max(turns))
     lines = list(tracks.values())
     joined = Tracks(
         np.concatenate([line.xy for line in lines]),
@@ -87,7 +88,7 @@ def wall_closure(
         create_tracker(tracker),
         clip,
         joined,
-        min(after),
+        turn,
         progress=lambda done, total: tell("check", done, total),
     )
     parts = np.split(np.hypot(*misses.T), np.cumsum([line.n_points for line in lines])[:-1])
