@@ -8,6 +8,7 @@ import torch
 import yaml
 
 from echomotion.core import DataError
+from echomotion.models.keypoints.echoglad import EchoGLADConfig, EchoGLADNetwork
 from echomotion.models.keypoints.trnet import make_teacher, pseudo_labels
 from echomotion.models.registry import create_keypoint_detector
 from echomotion.training import pwcnet, sknet, trnet
@@ -125,3 +126,21 @@ def test_parts_of_trnet_are_switched_off_one_by_one(tmp_path):
     assert detector.network.config.semantic is False
     with pytest.raises(DataError, match="trains sknet"):
         ablation_of(str(recipe(tmp_path, "sknet")))
+
+
+class Wrapped(torch.nn.Module):
+    """As the engine hands a network in."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, *given, **named):
+        return self.inner(*given, **named)
+
+
+def test_every_grid_of_echoglad_is_taught(tmp_path):
+    network = EchoGLADNetwork(EchoGLADConfig(widths=(8, 8, 16, 16), hidden=16, layers=1))
+    task = sknet.SKNetTask(tmp_path, sknet.SKNetTraining(batch=2, early_grid=64, early_share=2.0), network)
+    task.loss(Wrapped(network), task.batch(0.0, np.random.default_rng(0))).backward()
+    assert all(head.weight.grad is not None and head.weight.grad.abs().sum() > 0 for head in network.heads)

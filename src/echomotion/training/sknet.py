@@ -101,7 +101,9 @@ class SKNetTask:
     def loss(self, network: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
         """See :func:`~echomotion.models.losses.heatmap_loss`; the mean over its maps where a network draws several."""
         images, xy = batch
-        drawn = network.levels(images) if isinstance(network, EchoGLADNetwork) else [(network(images), self.stride)]
+        # What is handed in may be a wrapper of the network.
+        several = isinstance(self.network, EchoGLADNetwork)
+        drawn = network(images, every_grid=True) if several else [(network(images), self.stride)]
         losses = []
         for maps, stride in drawn:
             size = (maps.shape[-2], maps.shape[-1])

@@ -107,9 +107,10 @@ class EchoGLADNetwork(nn.Module):
         drawn = (head(nodes) for head, nodes in zip(self.heads, grids, strict=True))
         return list(zip(drawn, self.encoder.strides[1:], strict=True))
 
-    def forward(self, frames: Tensor) -> Tensor:
-        """See the class for shapes."""
-        return self.levels(frames)[0][0]
+    def forward(self, frames: Tensor, every_grid: bool = False) -> Any:
+        """See the class for shapes; with `every_grid` what :meth:`levels` gives, for training."""
+        levels = self.levels(frames)
+        return levels if every_grid else levels[0][0]
 
 
 @dataclass(frozen=True)
