@@ -23,7 +23,7 @@ from echomotion.models.base import KeypointDetector
 from echomotion.models.keypoints.sknet import SKNetDetector
 from echomotion.models.layers.encoder import FrameNorm, ResidualEncoder
 from echomotion.models.registry import register
-from echomotion.models.weights import Weights
+from echomotion.models.weights import Weights, card_config
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,6 @@ class EchoGLADOptions:
 @register("keypoint_detector", learned=True)
 def echoglad(options: EchoGLADOptions, *, weights: Weights) -> KeypointDetector:
     """A graph of grids from coarse to fine, frame by frame: the detector EchoGLAD."""
-    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in weights.card["options"].items()}
-    network = EchoGLADNetwork(EchoGLADConfig(**values))
+    network = EchoGLADNetwork(card_config(EchoGLADConfig, weights.card["options"], "echoglad"))
     weights.load_into(network)
     return SKNetDetector(network, weights, "echoglad")

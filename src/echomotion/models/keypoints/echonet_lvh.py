@@ -9,7 +9,6 @@ read-out are those of SK-net, so that networks alone are compared.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +20,7 @@ from echomotion.models.keypoints.sknet import SKNetDetector
 from echomotion.models.layers.encoder import FrameNorm
 from echomotion.models.layers.resnet import ResNet50
 from echomotion.models.registry import register
-from echomotion.models.weights import Weights
+from echomotion.models.weights import Weights, card_config
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,6 @@ class EchoNetLVHOptions:
 @register("keypoint_detector", learned=True)
 def echonet_lvh(options: EchoNetLVHOptions, *, weights: Weights) -> KeypointDetector:
     """DeepLabV3 maps on a ResNet-50, frame by frame: the detector of EchoNet-LVH."""
-    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in weights.card["options"].items()}
-    network = EchoNetLVHNetwork(EchoNetLVHConfig(**values))
+    network = EchoNetLVHNetwork(card_config(EchoNetLVHConfig, weights.card["options"], "echonet_lvh"))
     weights.load_into(network)
     return SKNetDetector(network, weights, "echonet_lvh")

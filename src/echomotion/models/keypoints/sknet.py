@@ -20,7 +20,7 @@ from echomotion.models.base import KeypointDetector, Progress
 from echomotion.models.keypoints.heatmaps import read_maps
 from echomotion.models.layers.hrnet import HRNet, joined
 from echomotion.models.registry import register
-from echomotion.models.weights import Weights
+from echomotion.models.weights import Weights, card_config
 from echomotion.preprocess.grid import to_model_grid
 
 GRID = (224, 224)
@@ -130,10 +130,7 @@ def as_input(frames: NDArray[np.uint8], network: nn.Module) -> Tensor:
 
 def sknet_network(weights: Weights) -> SKNetwork:
     """The network that weights belong to, with them."""
-    options = {**weights.card["options"]}
-    if "modules" in options:
-        options["modules"] = tuple(options["modules"])
-    network = SKNetwork(SKNetConfig(**options))
+    network = SKNetwork(card_config(SKNetConfig, weights.card["options"], "sknet"))
     weights.load_into(network)
     return network
 
