@@ -4,15 +4,22 @@ import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from echomotion.report.curves import segment_curves, size_svg, strain_svg, write_svg
+from echomotion.analysis import Analysis
+from echomotion.report.curves import power_of_thousand, segment_curves, strain_svg, write_svg
+from echomotion.report.figures import vector_figures
 from echomotion.report.style import SEGMENT_COLOURS, segment_colours, segment_dashes
 from tests.report.samples import no_ventricle, ventricle, with_strange_text
 
 
 def _texts(svg: str) -> list[str]:
     return ["".join(node.itertext()).strip() for node in ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
+
+
+def size_svg(analysis: Analysis) -> str:
+    return vector_figures(analysis).get("volume", "<svg/>")
 
 
 def test_strain_has_phases_segments_and_their_colours() -> None:
@@ -51,7 +58,12 @@ def test_every_beat_is_marked() -> None:
 
 def test_volume_and_area_state_their_units() -> None:
     assert {"Volume (mL)", "Cavity area (cm²)"} <= set(_texts(size_svg(ventricle())))
-    assert {"Volume (px³)", "Cavity area (px²)"} <= set(_texts(size_svg(ventricle(calibrated=False))))
+    assert {"Volume (10³ px³)", "Cavity area (px²)"} <= set(_texts(size_svg(ventricle(calibrated=False))))
+
+
+@pytest.mark.parametrize(("values", "power"), [([0, np.nan, 52_000], 3), ([9_999], 0), ([4e6], 6), ([np.nan], 0)])
+def test_values_of_many_digits_are_counted_in_thousands_or_millions(values: list[float], power: int) -> None:
+    assert power_of_thousand(np.array(values, dtype=float)) == power
 
 
 @pytest.mark.parametrize("draw", [strain_svg, size_svg])

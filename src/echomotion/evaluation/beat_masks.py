@@ -25,7 +25,7 @@ from echomotion.core import APICAL_CLASSES, Clip, DataError, Masks, View
 from echomotion.core.masks import LV_CAVITY
 from echomotion.datasets.camus import read_camus
 from echomotion.evaluation.stability import area_excursion, area_roughness, contour_jitter, smooth_motion
-from echomotion.models.segmenters.frame_wise import labels_from_probability, without_islands
+from echomotion.models.segmenters.native import masks_of
 from echomotion.simulate.joined import joined_beat, square_geometry
 from echomotion.simulate.sequence import simulate
 from echomotion.simulate.templates import read_template, template_names
@@ -150,8 +150,7 @@ def filtered(masks: Masks, clip: Clip, width_s: float) -> Masks:
     even = gaussian_filter1d(
         masks.probability.astype(np.float32), width_s / clip.frame_interval_s, axis=0, mode="nearest"
     )
-    labels = np.stack([without_islands(labels_from_probability(p, masks.geometry)) for p in even])
-    return Masks(labels, masks.classes, even.astype(np.float16), masks.geometry, f"{masks.model} filtered")
+    return masks_of(even, masks.geometry, masks.classes, f"{masks.model} filtered")
 
 
 def as_steady(beats: list[LabelledBeat], found: list[Masks], name: str, jitter_mm: float) -> tuple[float, list[Masks]]:

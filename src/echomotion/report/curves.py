@@ -11,6 +11,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from echomotion.analysis import Analysis, Curve
 from echomotion.io.write import atomic_path
@@ -22,6 +23,9 @@ STRAIN = "longitudinal_strain"
 _INK, _MUTED, _RULE = "#010203", "#020304", "#030405"
 # Beside the page, where its colours are not known, greys that can be read on white and on black stand in.
 _VARIABLES = {_INK: "var(--ink, #767676)", _MUTED: "var(--muted, #767676)", _RULE: "var(--rule, #9a9a9a66)"}
+# From here on an axis counts in thousands or millions.
+_MANY = 10_000
+_RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 @dataclass(frozen=True)
@@ -62,9 +66,17 @@ def draw_size(axes: Axes, analysis: Analysis, palette: Palette, name: str) -> No
     axes.set_ylim(bottom=0)
     if np.isfinite(curve.values).any():
         axes.set_ylim(top=float(np.nanmax(curve.values)) * 1.12)
-    if curve.unit in ("px2", "px3"):
-        axes.ticklabel_format(axis="y", style="sci", scilimits=(0, 3), useMathText=True)
-    finish_axes(axes, analysis, palette, f"{title} ({unit_sign(curve.unit)})")
+    unit, power = unit_sign(curve.unit), power_of_thousand(curve.values)
+    if power:
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value / 10**power:g}")
+        unit = f"10{str(power).translate(_RAISED)} {unit}"
+    finish_axes(axes, analysis, palette, f"{title} ({unit})")
+
+
+def power_of_thousand(values: NDArray[np.float64]) -> int:
+    """The power of ten, a multiple of 3, that an axis of these values counts in; 0 where they have few digits."""
+    largest = float(np.nanmax(values)) if np.isfinite(values).any() else 0.0
+    return 3 * int(np.log10(largest) // 3) if largest >= _MANY else 0
 
 
 def finish_axes(axes: Axes, analysis: Analysis, palette: Palette, label: str) -> None:
@@ -82,8 +94,7 @@ def finish_axes(axes: Axes, analysis: Analysis, palette: Palette, label: str) ->
                 (0, 3),
                 xycoords=("data", "axes fraction"),
                 textcoords="offset points",
-                # At the left edge stands the power of ten of the axis.
-                ha="left" if time - times[0] < 0.03 * (times[-1] - times[0]) else _side(name, time, es, closures),
+                ha=_side(name, time, es, closures),
                 color=palette.muted,
                 fontsize=8.5,
             )
@@ -95,8 +106,6 @@ def finish_axes(axes: Axes, analysis: Analysis, palette: Palette, label: str) ->
     axes.grid(axis="y", color=palette.rule, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.tick_params(colors=palette.muted, length=0, pad=5, labelsize=8.5)
-    # Left of the axis, where no name of a phase can stand.
-    axes.yaxis.get_offset_text().set(color=palette.muted, fontsize=8, x=-0.01, ha="right")
     for side, spine in axes.spines.items():
         spine.set_visible(side == "bottom")
         spine.set_color(palette.muted)
@@ -148,11 +157,6 @@ def strain_figure(analysis: Analysis, palette: Palette, *, legend: bool = True) 
             text.set(color=palette.ink, parse_math=False)
     figure.subplots_adjust(left=0.09, right=0.97, top=0.86 if not legend else 0.89, bottom=bottom)
     return figure
-
-
-def size_svg(analysis: Analysis) -> str:
-    """Volume and cavity area over time as SVG text; see :func:`strain_svg`."""
-    return svg_text(size_figure(analysis, Palette()), "size", "Volume and area of the cavity over time")
 
 
 def size_figure(analysis: Analysis, palette: Palette) -> Figure:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -20,22 +22,29 @@ _PRINT = Palette("#17212B", "#5A6672", "#DDE3E8")
 _DPI = 200
 
 
-def write_figures(folder: Path, analysis: Analysis) -> None:
-    """Write the figures that there are, ``curves.csv`` and ``wall_thickness.csv``."""
+def vector_figures(analysis: Analysis) -> dict[str, str]:
+    """The figures that there are as SVG text, whose colours follow the page around them; by file name."""
+    return {name: svg_text(make(Palette()), name, title) for name, (make, title) in _made(analysis).items()}
+
+
+def write_figures(folder: Path, analysis: Analysis, vectors: Mapping[str, str]) -> None:
+    """Write the figures that there are, ``curves.csv`` and ``wall_thickness.csv``.
+
+    Parameters
+    ----------
+    folder : path
+    analysis : Analysis
+    vectors : mapping of str to str
+        From :func:`vector_figures`.
+    """
     write_table(folder / "curves.csv", curve_table(analysis))
-    if has_values(analysis, STRAIN):
-        _write(folder, "strain", lambda palette: strain_figure(analysis, palette), "Longitudinal strain over time")
-    if has_values(analysis, "cavity_area") or has_values(analysis, "volume"):
-        _write(folder, "volume", lambda palette: size_figure(analysis, palette), "Volume and area of the cavity")
     thickness = wall_thickness(analysis)
     if thickness is not None:
         write_table(folder / "wall_thickness.csv", thickness_table(analysis, thickness))
-        _write(
-            folder,
-            "wall_thickness",
-            lambda palette: thickness_figure(analysis, thickness, palette),
-            "Thickness of the wall over time",
-        )
+    for name, (make, _) in _made(analysis).items():
+        write_svg(folder / f"{name}.svg", vectors[name])
+        with atomic_path(folder / f"{name}.png") as unfinished:
+            make(_PRINT).savefig(unfinished, format="png", dpi=_DPI, facecolor="white", metadata={"Software": None})
 
 
 def curve_table(analysis: Analysis) -> pd.DataFrame:
@@ -44,7 +53,14 @@ def curve_table(analysis: Analysis) -> pd.DataFrame:
     return pd.DataFrame({"time_s": analysis.clip.times_s, **columns})
 
 
-def _write(folder: Path, name: str, make: Callable[[Palette], Figure], title: str) -> None:
-    write_svg(folder / f"{name}.svg", svg_text(make(Palette()), name, title))
-    with atomic_path(folder / f"{name}.png") as partial:
-        make(_PRINT).savefig(partial, format="png", dpi=_DPI, facecolor="white", metadata={"Software": None})
+def _made(analysis: Analysis) -> dict[str, tuple[Callable[[Palette], Figure], str]]:
+    """How each figure that there is comes about, and its title."""
+    found: dict[str, tuple[Callable[[Palette], Figure], str]] = {}
+    if has_values(analysis, STRAIN):
+        found["strain"] = partial(strain_figure, analysis), "Longitudinal strain over time"
+    if has_values(analysis, "cavity_area") or has_values(analysis, "volume"):
+        found["volume"] = partial(size_figure, analysis), "Volume and area of the cavity over time"
+    thickness = wall_thickness(analysis)
+    if thickness is not None and np.isfinite(thickness).any():
+        found["wall_thickness"] = partial(thickness_figure, analysis, thickness), "Thickness of the wall over time"
+    return found

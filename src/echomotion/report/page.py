@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from string import Template
@@ -14,12 +14,12 @@ import numpy as np
 from echomotion.analysis import Analysis
 from echomotion.core import Measurement, Status, View
 from echomotion.io.write import atomic_path
-from echomotion.report.curves import STRAIN, Palette, has_values, segment_curves, size_svg, strain_svg, svg_text
+from echomotion.report.curves import STRAIN, has_values, segment_curves, strain_svg
+from echomotion.report.figures import vector_figures
 from echomotion.report.html import bullets, definitions, line_sample, status_badge, text, value_cell
 from echomotion.report.page_table import measurement_table, method_list, origin
 from echomotion.report.picture import draw_frame, fit, region_of_interest
 from echomotion.report.style import ATRIUM, ENDOCARDIUM, EPICARDIUM, segment_colours, segment_dashes
-from echomotion.report.thickness import thickness_figure, wall_thickness
 from echomotion.report.words import (
     PHASE_SOURCES,
     SHORT,
@@ -43,8 +43,14 @@ _WIDE = 1.15
 _LONG = 7
 
 
-def report_page(analysis: Analysis) -> str:
+def report_page(analysis: Analysis, figures: Mapping[str, str] | None = None) -> str:
     """The page as text.
+
+    Parameters
+    ----------
+    analysis : Analysis
+    figures : mapping of str to str, optional
+        From :func:`~echomotion.report.figures.vector_figures`, where they were drawn before.
 
     Returns
     -------
@@ -52,14 +58,15 @@ def report_page(analysis: Analysis) -> str:
         HTML that needs no other file, no network and no script.
     """
     folder = resources.files("echomotion.report") / "templates"
+    drawn = vector_figures(analysis) if figures is None else figures
     template = Template((folder / "page.html").read_text(encoding="utf-8"))
     sections = (
         _header(analysis),
         _warnings(analysis),
         _cards(analysis),
         _key_frames(analysis),
-        _curves(analysis),
-        _wall(analysis),
+        _curves(analysis, drawn),
+        _wall(analysis, drawn),
         _section("All measurements", measurement_table(analysis), "on-screen"),
         _section("How the numbers were made", method_list(analysis)),
         _section("What made them", origin(analysis), "on-screen"),
@@ -72,10 +79,10 @@ def report_page(analysis: Analysis) -> str:
     )
 
 
-def write_page(path: str | Path, analysis: Analysis) -> None:
-    """Write ``report.html``."""
+def write_page(path: str | Path, analysis: Analysis, figures: Mapping[str, str] | None = None) -> None:
+    """Write ``report.html``; see :func:`report_page`."""
     with atomic_path(path) as partial:
-        partial.write_text(report_page(analysis), encoding="utf-8")
+        partial.write_text(report_page(analysis, figures), encoding="utf-8")
 
 
 def _section(title: str, body: str, kind: str = "") -> str:
@@ -205,15 +212,14 @@ def _picture_key(analysis: Analysis) -> str:
     return f'<ul class="key">{"".join(items)}</ul>'
 
 
-def _curves(analysis: Analysis) -> str:
+def _curves(analysis: Analysis, figures: Mapping[str, str]) -> str:
     if has_values(analysis, STRAIN):
         strain = strain_svg(analysis, legend=False) + _segments(analysis)
     else:
         reason = _reason(analysis, "global_longitudinal_strain")
         strain = f"<p>There is no strain curve: {text(reason)}.</p>"
-    if has_values(analysis, "cavity_area") or has_values(analysis, "volume"):
-        size = size_svg(analysis)
-    else:
+    size = figures.get("volume")
+    if size is None:
         size = f"<p>There is no curve: {text(_reason(analysis, 'end_diastolic_volume'))}.</p>"
     note = ""
     if phase_times(analysis)[0]:
@@ -225,12 +231,11 @@ def _curves(analysis: Analysis) -> str:
     )
 
 
-def _wall(analysis: Analysis) -> str:
+def _wall(analysis: Analysis, figures: Mapping[str, str]) -> str:
     """The strip of wall thickness beside how well each segment was tracked."""
-    thickness = wall_thickness(analysis)
-    if thickness is None or not np.isfinite(thickness).any():
+    strip = figures.get("wall_thickness")
+    if strip is None:
         return ""
-    strip = svg_text(thickness_figure(analysis, thickness, Palette()), "thickness", "Thickness of the wall over time")
     line = analysis.tracks[LAYERS[0]]
     rows = {row.segment: row for row in headline_rows(analysis.measurements) if row.name == STRAIN}
     owner = np.asarray(line.wall.segment if line.wall else ())

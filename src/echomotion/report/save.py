@@ -19,7 +19,7 @@ from echomotion.io.write import write_json, write_masks, write_table, write_trac
 from echomotion.report.dicom_header import Header, read_header
 from echomotion.report.dicom_seg import write_seg
 from echomotion.report.dicom_sr import write_sr
-from echomotion.report.figures import FIGURES, write_figures
+from echomotion.report.figures import FIGURES, vector_figures, write_figures
 from echomotion.report.overlay import overlay_frames, write_overlay
 from echomotion.report.page import write_page
 from echomotion.report.tables import measurement_table
@@ -111,8 +111,9 @@ def _write_all(analysis: Analysis, folder: Path, header: Header | None) -> None:
 def _write_rest(analysis: Analysis, folder: Path, header: Header | None) -> None:
     """All but the video."""
     clip = analysis.clip
-    write_page(folder / "report.html", analysis)
-    write_figures(folder, analysis)
+    figures = vector_figures(analysis)
+    write_page(folder / "report.html", analysis, figures)
+    write_figures(folder, analysis, figures)
     write_table(folder / "measurements.csv", measurement_table(analysis.measurements))
     write_json(folder / "measurements.json", _values(analysis))
     write_masks(folder / "masks.nii.gz", analysis.masks, clip.spacing_mm, clip.times_s)

@@ -8,8 +8,8 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from echomotion.core import Clip, Geometry
-from echomotion.models.segmenters.frame_wise import (
-    FrameWiseSegmenter,
+from echomotion.models.segmenters.frame_wise import FrameWiseSegmenter
+from echomotion.models.segmenters.native import (
     labels_from_probability,
     without_islands,
 )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from echomotion.core import APICAL_CLASSES, Clip, Masks
 from echomotion.models.base import Progress, Segmenter
 from echomotion.models.registry import register
-from echomotion.models.segmenters.frame_wise import labels_from_probability, without_islands
+from echomotion.models.segmenters.native import masks_of
 from echomotion.models.segmenters.ncmnet_network import CONTEXT, NCMNetConfig, NCMNetwork, NCMOutput
 from echomotion.models.weights import Weights, card_config
 from echomotion.preprocess.grid import to_model_grid
@@ -64,8 +64,7 @@ class NCMSegmenter:
         """Label all frames of a clip."""
         frames, geometry = to_model_grid(clip, self.grid_shape)
         probability = np.concatenate([p for p, _ in self._parts(frames, progress)])
-        labels = np.stack([without_islands(labels_from_probability(p, geometry)) for p in probability])
-        return Masks(labels, self.classes, probability.astype(np.float16), geometry, self.name)
+        return masks_of(probability, geometry, self.classes, self.name)
 
     def reliability(self, clip: Clip) -> NDArray[np.float32]:
         """How reliable the labels were before masked attention, (T, h, w) in 0..1, at a quarter of the model's grid."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +14,7 @@ from echomotion.core import APICAL_CLASSES, Clip, Masks, ModelError
 from echomotion.models.base import Progress, Segmenter, Tracker
 from echomotion.models.registry import create_tracker, register
 from echomotion.models.segmenters.along_tracks import averaged_along_tracks
-from echomotion.models.segmenters.frame_wise import labels_from_probability, without_islands
+from echomotion.models.segmenters.native import masks_of
 from echomotion.models.segmenters.point_cues import Cues, cue_queries, mirrored, point_paths, track_cues
 from echomotion.models.segmenters.pointseg_network import Patches, PointSegConfig, PointSegNetwork
 from echomotion.models.trackers.windows import spans
@@ -96,7 +94,8 @@ class PointGuidedSegmenter:
         weights: Weights | None = None,
     ) -> None:
         self.name = name
-        self.network = network.eval()
+        # The stubs of torch do not know the word.
+        self.network = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.tracker = tracker
         self.grid_shape = grid_shape
         self.options = options or PointSegOptions()
@@ -125,12 +124,7 @@ class PointGuidedSegmenter:
                 width_s=self.options.steady_s,
                 spacing_px=self.spacing_px,
             )
-        # OpenCV lets go of Python's lock, so threads share this work.
-        with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
-            labels = np.stack(
-                list(pool.map(lambda p: without_islands(labels_from_probability(p, geometry)), probability))
-            )
-        return Masks(labels, self.classes, probability.astype(np.float16), geometry, self.name, tracks)
+        return masks_of(probability, geometry, self.classes, self.name, tracks)
 
     @torch.inference_mode()
     def _probability(self, frames: NDArray[np.uint8], cues: Cues, progress: Progress | None) -> NDArray[np.float32]:
