@@ -39,6 +39,20 @@ def test_a_single_frame_and_wrong_phases_are_refused(empty_room):
         em.analyze(empty_room, options=em.AnalysisOptions(ed_s=0.1, es_s=9.0))
 
 
+def test_a_parasternal_clip_is_measured_by_its_key_points(tmp_path):
+    frames = np.random.default_rng(0).integers(0, 30, (12, 120, 160)).astype(np.uint8)
+    clip = em.Clip(frames, np.arange(12) / 30, (0.5, 0.5), "PLAX")
+    result = em.analyze(clip, options=em.AnalysisOptions(ed_s=0.0, es_s=0.2))
+    assert result.keypoints.xy.shape == (4, 12, 2)
+    assert result.phases.source == "user"
+    # There is no heart in noise.
+    assert all(m.status is not Status.OK for m in result.measurements)
+    assert any("simulated hearts" in warning for warning in result.warnings)
+    assert {model["name"] for model in result.provenance["models"]} == {"tracked", "sknet", "echomotion_tracker"}
+    with pytest.raises(em.DataError, match="off the clip"):
+        em.analyze(clip, options=em.AnalysisOptions(ed_s=0.1, es_s=9.0))
+
+
 def test_an_unknown_measurement_lists_the_known(empty_room):
     result = em.analyze(empty_room)
     assert np.isnan(result["ejection_fraction"].value)

@@ -2,142 +2,30 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from echomotion.core import (
-    Clip,
-    DataError,
-    Layer,
-    Masks,
-    Measurement,
-    Phases,
-    Tracks,
-    View,
-    WallPoints,
-)
+from echomotion.analysis_types import Analysis, AnalysisOptions, Curve
+from echomotion.core import Clip, DataError, Layer, Masks, Phases, Tracks, View, WallPoints
+from echomotion.keypoint_analysis import analyze_keypoints
 from echomotion.measure.anchor import anchored
-from echomotion.measure.beats import headline
-from echomotion.measure.clip_measurements import MeasureOptions, clip_measurements, tracked_phases
-from echomotion.measure.phases import find_phases, phases_from_user
+from echomotion.measure.clip_measurements import clip_measurements, tracked_phases
+from echomotion.measure.phases import find_phases
 from echomotion.measure.steadiness import unsteady
 from echomotion.measure.strain_types import RADIAL, StrainCurves, join_beats
 from echomotion.measure.volumes import VolumeCurve, cavity_area, volume_curve
 from echomotion.measure.wall_points import wall_points
-from echomotion.models.registry import list_models
-from echomotion.models.run import DEFAULT_SEGMENTER, DEFAULT_TRACKER, segment
+from echomotion.models.run import segment
 from echomotion.preprocess.familiarity import unfamiliar
-from echomotion.version import __version__
+from echomotion.recording import phases_by_hand, provenance, recording_warnings
 from echomotion.wall_tracking import LAYERS, Stage, track_wall, wall_closure
 
 
-@dataclass(frozen=True)
-class AnalysisOptions:
-    """What can be chosen about an analysis.
-
-    Attributes
-    ----------
-    segmenter, tracker : str
-        Names from :func:`echomotion.list_models`.
-    points : int
-        Points per line of the wall.
-    anchor : bool
-        Hold the tracked lines on the segmented wall (:mod:`echomotion.measure.anchor`); apical views only. Better where
-        the masks are good, worse where they are not.
-    ed_s, es_s : float, optional
-        Times of end-diastole and end-systole in seconds, set by hand (both or neither).
-    measure : MeasureOptions
-        How numbers are made: kind of strain, drift, smoothing, segments, volumes, body size.
-    """
-
-    segmenter: str = DEFAULT_SEGMENTER
-    tracker: str = DEFAULT_TRACKER
-    points: int = 61
-    anchor: bool = False
-    ed_s: float | None = None
-    es_s: float | None = None
-    measure: MeasureOptions = field(default_factory=MeasureOptions)
-
-
-@dataclass(frozen=True)
-class Curve:
-    """A quantity over time: `values` (T,) in `unit` at `times_s` (T,); NaN where not measurable."""
-
-    name: str
-    times_s: NDArray[np.float64]
-    values: NDArray[np.float64]
-    unit: str
-    segment: str | None = None
-
-
-@dataclass(frozen=True)
-class Analysis:
-    """Everything that was found in one clip.
-
-    Attributes
-    ----------
-    clip : Clip
-    masks : Masks
-    tracks : dict of str to Tracks
-        By layer name (``mid_wall``, ``endocardial``, ``epicardial``), each with its wall; empty where none was found.
-    phases : Phases
-    measurements : tuple of Measurement
-    curves : dict of str to Curve
-        ``cavity_area``, ``volume``, ``longitudinal_strain`` and ``radial_strain`` of the whole wall, and
-        ``longitudinal_strain/<segment>`` and ``radial_strain/<segment>``; in the short axis ``circumferential_strain``
-        in place of the longitudinal.
-    warnings : tuple of str
-        What a reader must know before believing the numbers.
-    provenance : dict
-        Versions, models with hashes and licences, options, input name and hash.
-    forward_backward_px : dict of str to float (N,)
-        By layer name: how far each point misses its start when it is followed to end-systole and back; empty where that
-        was not tried.
-    """
-
-    clip: Clip
-    masks: Masks
-    tracks: dict[str, Tracks]
-    phases: Phases
-    measurements: tuple[Measurement, ...]
-    curves: dict[str, Curve]
-    warnings: tuple[str, ...] = ()
-    provenance: dict[str, Any] = field(default_factory=dict)
-    forward_backward_px: dict[str, NDArray[np.float64]] = field(default_factory=dict)
-
-    def __getitem__(self, name: str) -> Measurement:
-        """The headline measurement of that name: mean over beats, whole wall, first layer.
-
-        Raises
-        ------
-        KeyError
-            When no measurement has that name.
-        """
-        rows = [m for m in headline(self.measurements) if m.name == name and m.segment is None]
-        if not rows:
-            names = ", ".join(sorted({m.name for m in self.measurements}))
-            raise KeyError(f"no measurement {name!r}; there are {names}")
-        return next((m for m in rows if m.layer in (None, LAYERS[0])), rows[0])
-
-    def save(self, folder: str | Path, *, overwrite: bool = False, dicom: str | Path | None = None) -> Path:
-        """Write pictures, curves, tables and the page into a folder; see :mod:`echomotion.report.save`.
-
-        `dicom` names the file that the clip was read from, for results in DICOM as well.
-        """
-        from echomotion.report.save import save_analysis
-
-        return save_analysis(self, folder, overwrite=overwrite, dicom=dicom)
-
-
 def analyze(clip: Clip, *, options: AnalysisOptions | None = None, progress: Stage | None = None) -> Analysis:
-    """Segment, find the phases, track the wall, and measure.
+    """Segment, find the phases, track the wall, and measure; a parasternal long axis as :func:`analyze_keypoints`.
 
     Parameters
     ----------
@@ -162,6 +50,8 @@ def analyze(clip: Clip, *, options: AnalysisOptions | None = None, progress: Sta
     chosen = options or AnalysisOptions()
     if clip.n_frames < 2:
         raise DataError(f"{clip.source.name}: a single frame has no motion; give a cine of two frames or more")
+    if clip.view is View.PLAX:
+        return analyze_keypoints(clip, options=chosen, progress=progress)
     tell = progress or (lambda stage, done, total: None)
 
     masks = segment(clip, model=chosen.segmenter, progress=lambda done, total: tell("segment", done, total))
@@ -192,7 +82,7 @@ def analyze(clip: Clip, *, options: AnalysisOptions | None = None, progress: Sta
         volumes=volumes,
         forward_backward_px=errors,
         warnings=_warnings(clip, phases, reason, chosen, tracked=bool(tracks)),
-        provenance=_provenance(clip, chosen),
+        provenance=provenance(clip, chosen, [("segmenter", chosen.segmenter), ("tracker", chosen.tracker)]),
         reason=reason,
     )
 
@@ -302,16 +192,13 @@ def describe_clip(clip: Clip) -> dict[str, Any]:
 
 
 def _phases(clip: Clip, masks: Masks, area: NDArray[np.float64], options: AnalysisOptions) -> Phases:
-    if options.ed_s is None or options.es_s is None:
-        lost = unsteady(masks)
-        if lost:
-            return Phases((), "area", 0.0, f"no ventricle was found: {lost}")
-        return find_phases(area, clip.times_s, clip.r_wave_times_s)
-    first, last = float(clip.times_s[0]), float(clip.times_s[-1])
-    for name, time in (("end-diastole", options.ed_s), ("end-systole", options.es_s)):
-        if not first <= time <= last:
-            raise DataError(f"{clip.source.name}: {name} at {time:g} s lies off the clip ({first:g} to {last:g} s)")
-    return phases_from_user(options.ed_s, options.es_s)
+    given = phases_by_hand(clip, options)
+    if given is not None:
+        return given
+    lost = unsteady(masks)
+    if lost:
+        return Phases((), "area", 0.0, f"no ventricle was found: {lost}")
+    return find_phases(area, clip.times_s, clip.r_wave_times_s)
 
 
 def _curves(clip: Clip, wall: Mapping[str, Sequence[StrainCurves]], volumes: VolumeCurve) -> dict[str, Curve]:
@@ -336,15 +223,11 @@ _FOUR_CHAMBER = ("unet", "pointseg_small")
 
 
 def _warnings(clip: Clip, phases: Phases, reason: str, options: AnalysisOptions, *, tracked: bool) -> tuple[str, ...]:
-    found = list(clip.source.warnings)
-    if clip.spacing_mm is None:
-        found.append("not calibrated: lengths and volumes are in pixels; --spacing gives the pixel size in mm")
+    found = recording_warnings(clip)
     if clip.view is View.UNKNOWN:
         found.append("the view is not stated; an apical view is assumed, name it with --view")
     elif clip.view is not View.A4C and options.segmenter in _FOUR_CHAMBER:
         found.append(f"the segmenter was trained on four-chamber views; this view is {clip.view}")
-    if clip.frame_interval_s > 0.05:
-        found.append(f"{1 / clip.frame_interval_s:.0f} frames a second are few for tracking; peaks may be missed")
     strange = unfamiliar(clip) if tracked else None
     if strange is not None:
         found.append(strange)
@@ -353,20 +236,3 @@ def _warnings(clip: Clip, phases: Phases, reason: str, options: AnalysisOptions,
     elif phases.reason:
         found.append(phases.reason)
     return tuple(dict.fromkeys(found))
-
-
-def _provenance(clip: Clip, options: AnalysisOptions) -> dict[str, Any]:
-    used = {("segmenter", options.segmenter), ("tracker", options.tracker)}
-    packages = ("torch", "numpy", "scipy", "opencv-python-headless", "pydicom")
-    return {
-        "echomotion": __version__,
-        "python": platform.python_version(),
-        "packages": {name: version(name) for name in packages},
-        "models": [
-            {key: getattr(info, key) for key in ("kind", "name", "weights", "sha256", "licence")}
-            for info in list_models()
-            if (info.kind, info.name) in used
-        ],
-        "options": asdict(options),
-        "input": {key: value for key, value in asdict(clip.source).items() if key != "warnings"},
-    }

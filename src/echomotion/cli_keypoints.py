@@ -9,7 +9,6 @@ import typer
 
 from echomotion.core import Clip, DataError
 from echomotion.models.registry import create_keypoint_detector
-from echomotion.models.run import detect_keypoints
 from echomotion.terminal import (
     finish_evaluation,
     for_each,
@@ -37,28 +36,29 @@ def find_in_clip(
     as_json: bool,
 ) -> None:
     """Find key-points, measure, and write everything into a folder."""
-    from echomotion.measure.keypoint_measurements import keypoint_measurements
-    from echomotion.report.keypoints import check_keypoint_folder, save_keypoints
+    from echomotion.analysis_types import AnalysisOptions
+    from echomotion.keypoint_analysis import analyze_keypoints
+    from echomotion.report.save import check_folder, save_analysis
+    from echomotion.report.tables import terminal_table
 
-    check_keypoint_folder(output, overwrite=overwrite)
+    check_folder(output, overwrite=overwrite)
     method, options = method_of(model)
     options |= {"adapt": adapt} if adapt else {}
     options |= {"weights": weights} if weights is not None else {}
     with progress_bar(Path(name).name, quiet=as_json) as stage:
-        keypoints = detect_keypoints(clip, model=method, progress=step(stage, "key-points"), **options)
-        found = keypoint_measurements(
-            keypoints, clip.times_s, clip.spacing_mm, clip.r_wave_times_s, clip.view, method=f"key-points of {method}"
-        )
+        asked = AnalysisOptions(detector=method, detector_options=options)
+        result = analyze_keypoints(clip, options=asked, progress=stage)
         stage("pictures", 0, 0)
-        save_keypoints(output, clip, keypoints, found, overwrite=overwrite)
-    rows = [row.as_dict() for row in found.measurements]
+        save_analysis(result, output, overwrite=overwrite)
     if as_json:
-        json_line({"input": name, "status": "done", "output": str(output), "model": method, "measurements": rows})
+        rows = [row.as_dict() for row in result.measurements]
+        facts = {"output": str(output), "model": method, "warnings": list(result.warnings), "measurements": rows}
+        json_line({"input": name, "status": "done", **facts})
         return
-    shown = ("name", "beat", "value", "unit", "status", "reason")
-    table = [{key: "-" if row[key] is None else row[key] for key in shown} for row in rows]
-    out.print(rows_table(table))
-    out.print(f"Results are in {plain_text(str(output))}.", soft_wrap=True)
+    out.print(terminal_table(result))
+    for warning in result.warnings:
+        out.print(f"[yellow]warning:[/] {plain_text(warning)}", soft_wrap=True)
+    out.print(f"Results are in {plain_text(str(output))}; open report.html there.", soft_wrap=True)
 
 
 def evaluate(

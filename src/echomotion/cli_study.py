@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from echomotion.analysis import AnalysisOptions
+from echomotion.analysis_types import AnalysisOptions
 from echomotion.core import Clip, DataError, View
 from echomotion.io import read_clip
 from echomotion.report.study import check_study_folder, save_study

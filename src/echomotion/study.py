@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from echomotion.analysis import LAYERS, Analysis, AnalysisOptions, Stage, analyze
+from echomotion.analysis import analyze
+from echomotion.analysis_types import Analysis, AnalysisOptions
 from echomotion.core import Clip, DataError, Measurement, View
 from echomotion.measure.beats import headline
 from echomotion.measure.biplane import ApicalView, biplane_measurements
@@ -16,6 +17,7 @@ from echomotion.measure.segment_models import APICAL_VIEWS, average_of_views, bu
 from echomotion.measure.strain import GLOBAL, SEGMENTAL
 from echomotion.measure.timing import TIME_TO_PEAK, mechanical_dispersion
 from echomotion.measure.wall_motion import wall_motion
+from echomotion.wall_tracking import LAYERS, Stage
 
 BIPLANE_VIEWS = (View.A4C, View.A2C)
 _VOLUMES = (

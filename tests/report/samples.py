@@ -7,10 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from echomotion.analysis import LAYERS, Analysis, compose
-from echomotion.core import Clip, Masks, Measurement, Phases, Status, Tracks, View, WallPoints
+from echomotion.analysis import compose
+from echomotion.analysis_types import Analysis
+from echomotion.core import Clip, Keypoints, Masks, Measurement, Phases, Status, Tracks, View, WallPoints
 from echomotion.core.clip import Source
+from echomotion.core.masks import PARASTERNAL_POINTS
+from echomotion.keypoint_analysis import compose_keypoints
 from echomotion.measure.wall_points import wall_points
+from echomotion.wall_tracking import LAYERS
 from tests.phantoms import beating_ventricle
 
 PROVENANCE: dict[str, Any] = {
@@ -52,6 +56,21 @@ def wall_tracks(wall: WallPoints, xy: np.ndarray, rng: np.random.Generator) -> T
     xy = xy.astype(np.float32)
     xy[:, int(wall.queries[0, 0])] = wall.queries[:, 1:]
     return Tracks(xy, visible, confidence, wall.queries, wall, "lucas_kanade")
+
+
+def parasternal(*, calibrated: bool = True) -> Analysis:
+    """Key-points of a cavity of 50 mm that shrinks to 30 mm and back once a second; on one frame a point is missing."""
+    times = np.arange(40) / 25
+    cavity = 40 + 10 * np.cos(2 * np.pi * times)
+    walls = 12 - 2 * np.cos(2 * np.pi * times)
+    depth = np.cumsum([20 + 0 * times, walls, cavity, walls], axis=0) / 0.5
+    xy = np.stack([np.full_like(depth, 80.0), depth], axis=-1)
+    xy[1, 5] = np.nan
+    keypoints = Keypoints(xy, np.full(xy.shape[:2], 0.9, np.float32), PARASTERNAL_POINTS)
+    source = Source("plax.dcm", "dicom", "ef" * 32)
+    frames = np.full((40, 220, 160), 60, np.uint8)
+    clip = Clip(frames, times, (0.5, 0.5) if calibrated else None, View.PLAX, source=source)
+    return compose_keypoints(clip, keypoints, provenance=PROVENANCE)
 
 
 def no_ventricle(name: str = "liver.mp4") -> Analysis:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from echomotion.analysis import Analysis
+from echomotion.analysis_types import Analysis
 from echomotion.report.curves import power_of_thousand, segment_curves, strain_svg, write_svg
 from echomotion.report.figures import vector_figures
 from echomotion.report.style import SEGMENT_COLOURS, segment_colours, segment_dashes

@@ -15,7 +15,7 @@ from pydicom.sr import _concepts_dict
 from pydicom.sr.coding import Code
 
 import echomotion as em
-from echomotion.analysis import Analysis
+from echomotion.analysis_types import Analysis
 from echomotion.core import Clip, DataError, Layer, Masks, Measurement, OutputError, Source, Status, View
 from echomotion.core.views import segment_names
 from echomotion.report import dicom_codes, dicom_header, dicom_seg, save

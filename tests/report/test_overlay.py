@@ -7,13 +7,14 @@ import av
 import numpy as np
 import pytest
 
-from echomotion.analysis import LAYERS, Analysis
+from echomotion.analysis_types import Analysis
 from echomotion.core import Geometry, Masks, Tracks
 from echomotion.report.outlines import outlines
 from echomotion.report.overlay import overlay_frames, write_overlay
 from echomotion.report.picture import draw_frame, fit, region_of_interest
 from echomotion.report.strip import Strip
 from echomotion.report.style import SEGMENT_COLOURS, rgb
+from echomotion.wall_tracking import LAYERS
 from tests.report.samples import no_ventricle, ventricle
 
 

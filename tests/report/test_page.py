@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from echomotion.analysis import Analysis
+from echomotion.analysis_types import Analysis
 from echomotion.core import Beat, Phases, Status
 from echomotion.report.page import key_times, report_page
 from echomotion.report.words import number

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from echomotion.analysis import Analysis
+from echomotion.analysis_types import Analysis
 from echomotion.core import OutputError
 from echomotion.io.write import read_masks, read_tracks
 from echomotion.report import save
@@ -25,7 +25,8 @@ ALWAYS = {
     "provenance.json",
     "curves.csv",
 }
-PICTURES = set(FIGURES) - {"curves.csv"}
+# Of an apical view.
+PICTURES = set(FIGURES) - {"curves.csv", "dimensions.svg", "dimensions.png"}
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import math
 import pandas as pd
 from rich.console import Console
 
-from echomotion.analysis import Analysis
+from echomotion.analysis_types import Analysis
 from echomotion.report.tables import measurement_rows, measurement_table, terminal_table
 from tests.report.samples import no_ventricle, ventricle, with_strange_text
 

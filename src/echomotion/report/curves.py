@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from echomotion.analysis import Analysis, Curve
+from echomotion.analysis_types import Analysis, Curve
 from echomotion.io.write import atomic_path
 from echomotion.report.style import BLUE, VERMILLION, segment_colours, segment_dashes
 from echomotion.report.words import closure_times, phase_times, plain_name, unit_sign

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pydicom.sr.coding import Code
 from pydicom.uid import generate_uid
 
-from echomotion.analysis import Analysis
+from echomotion.analysis_types import Analysis
 from echomotion.core import Measurement, OutputError, Status
 from echomotion.io.write import atomic_path
 from echomotion.report import dicom_codes as codes

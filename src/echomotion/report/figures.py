@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from echomotion.analysis import Analysis
+from echomotion.analysis_types import Analysis
 from echomotion.io.write import atomic_path, write_table
+from echomotion.report.calipers import dimension_figure
 from echomotion.report.curves import STRAIN, Palette, has_values, size_figure, strain_figure, svg_text, write_svg
 from echomotion.report.thickness import thickness_figure, thickness_table, wall_thickness
 
-_NAMES = ("strain", "volume", "wall_thickness")
+_NAMES = ("strain", "volume", "wall_thickness", "dimensions")
 FIGURES = (*(f"{name}.{kind}" for name in _NAMES for kind in ("svg", "png")), "curves.csv", "wall_thickness.csv")
 # On white paper.
 _PRINT = Palette("#17212B", "#5A6672", "#DDE3E8")
@@ -60,6 +61,8 @@ def _made(analysis: Analysis) -> dict[str, tuple[Callable[[Palette], Figure], st
         found["strain"] = partial(strain_figure, analysis), "Longitudinal strain over time"
     if has_values(analysis, "cavity_area") or has_values(analysis, "volume"):
         found["volume"] = partial(size_figure, analysis), "Volume and area of the cavity over time"
+    if analysis.keypoints is not None:
+        found["dimensions"] = partial(dimension_figure, analysis), "Septum, cavity and posterior wall over time"
     thickness = wall_thickness(analysis)
     if thickness is not None and np.isfinite(thickness).any():
         found["wall_thickness"] = partial(thickness_figure, analysis, thickness), "Thickness of the wall over time"

@@ -9,13 +9,14 @@ import matplotlib as mpl
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from echomotion.analysis import LAYERS, Analysis
+from echomotion.analysis_types import Analysis
 from echomotion.core import View
 from echomotion.io.write import write_video
 from echomotion.report.picture import Picture, draw_frame, fit
 from echomotion.report.strip import Strip
 from echomotion.report.style import DARK, DARK_INK, DARK_MUTED, ORANGE, SKY, rgb
 from echomotion.report.words import phase_times, plain_name
+from echomotion.wall_tracking import LAYERS
 
 # Largest size of the echo picture, and what stands over and under it, in pixels.
 _PICTURE = (960, 720)
@@ -71,6 +72,12 @@ def write_overlay(path: str | Path, analysis: Analysis, frames: Iterator[Picture
     write_video(path, frames or overlay_frames(analysis), 1 / interval if np.isfinite(interval) else 1.0)
 
 
+def _shown(analysis: Analysis) -> str:
+    if analysis.keypoints is not None:
+        return "key-points"
+    return f"{plain_name(LAYERS[0])} points" if LAYERS[0] in analysis.tracks else "wall not tracked"
+
+
 class _Head:
     """The line over the picture: what is shown, the phase of the heart, the time."""
 
@@ -82,8 +89,7 @@ class _Head:
         self._width = width
         self._ed, self._es = phase_times(analysis)
         view = "view not stated" if analysis.clip.view is View.UNKNOWN else str(analysis.clip.view)
-        shown = f"{plain_name(LAYERS[0])} points" if LAYERS[0] in analysis.tracks else "wall not tracked"
-        self._title = f"{view}  ·  {shown}"
+        self._title = f"{view}  ·  {_shown(analysis)}"
 
     def at(self, frame: int) -> Picture:
         image = Image.new("RGB", (self._width, _HEAD), rgb(DARK))

@@ -11,9 +11,11 @@ from string import Template
 import cv2
 import numpy as np
 
-from echomotion.analysis import Analysis
-from echomotion.core import Measurement, Status, View
+from echomotion.analysis_types import Analysis
+from echomotion.core import Keypoints, Measurement, Status, View
 from echomotion.io.write import atomic_path
+from echomotion.measure.dimensions import IVSD, LVIDD, LVPWD, MIN_CONFIDENCE, PARTS, SHORTENING
+from echomotion.report.calipers import COLOURS
 from echomotion.report.curves import STRAIN, has_values, segment_curves, strain_svg
 from echomotion.report.figures import vector_figures
 from echomotion.report.html import bullets, definitions, line_sample, status_badge, text, value_cell
@@ -36,6 +38,7 @@ from echomotion.report.words import (
 from echomotion.wall_tracking import LAYERS
 
 _CARDS = ("ejection_fraction", "global_longitudinal_strain", "end_diastolic_volume", "end_systolic_volume")
+_PARASTERNAL_CARDS = (IVSD, LVIDD, LVPWD, SHORTENING)
 # Largest size of a key frame in pixels: sharp on a phone, small in the file.
 _PICTURE = (640, 640)
 # Wider pictures stand two in a row, others four.
@@ -132,13 +135,14 @@ def _warnings(analysis: Analysis) -> str:
 
 def _cards(analysis: Analysis) -> str:
     rows = headline_rows(analysis.measurements)
-    return f'<div class="numbers">{"".join(_card(name, find(rows, name)) for name in _CARDS)}</div>'
+    names = _CARDS if analysis.keypoints is None else _PARASTERNAL_CARDS
+    return f'<div class="numbers">{"".join(_card(name, find(rows, name)) for name in names)}</div>'
 
 
 def _card(name: str, row: Measurement | None) -> str:
     row = row or Measurement.missing(name, "", "it was not measured")
-    # Strain is read to a tenth; the others are not that sure.
-    shown = number(row.value, row.unit, decimals=1 if name.endswith("strain") else 0)
+    # Strain and millimetres are read to a tenth; the others are not that sure.
+    shown = number(row.value, row.unit, decimals=1 if name.endswith("strain") or row.unit == "mm" else 0)
     unit = f" <small>{text(unit_sign(row.unit))}</small>" if row.status is not Status.NOT_MEASURABLE else ""
     reason = f'<p class="reason">{text(row.reason)}</p>' if row.reason else ""
     long = " long" if len(shown) > _LONG else ""
@@ -197,6 +201,12 @@ def frame_figures(analysis: Analysis, moments: Sequence[tuple[str, float]]) -> t
 
 def _picture_key(analysis: Analysis) -> str:
     items = []
+    if analysis.keypoints is not None:
+        parts = (f"{SHORT[name]}, {in_words(name).lower()}" for name in PARTS)
+        items += [
+            f"<li>{line_sample(COLOURS[name])}{text(words)}</li>" for name, words in zip(PARTS, parts, strict=True)
+        ]
+        items.append("<li>Rings: points of low confidence</li>")
     if (analysis.masks.labels > 0).any():
         for name, colour in (("Endocardium", ENDOCARDIUM), ("Epicardium", EPICARDIUM), ("Left atrium", ATRIUM)):
             items.append(f"<li>{line_sample(colour)}{name}</li>")
@@ -213,6 +223,10 @@ def _picture_key(analysis: Analysis) -> str:
 
 
 def _curves(analysis: Analysis, figures: Mapping[str, str]) -> str:
+    if analysis.keypoints is not None:
+        drawn = figures["dimensions"] + _marks(analysis)
+        quality = _point_quality(analysis.keypoints)
+        return f'<section class="curves break"><div><h2>Dimensions</h2>{drawn}</div><div>{quality}</div></section>'
     if has_values(analysis, STRAIN):
         strain = strain_svg(analysis, legend=False) + _segments(analysis)
     else:
@@ -221,14 +235,35 @@ def _curves(analysis: Analysis, figures: Mapping[str, str]) -> str:
     size = figures.get("volume")
     if size is None:
         size = f"<p>There is no curve: {text(_reason(analysis, 'end_diastolic_volume'))}.</p>"
-    note = ""
-    if phase_times(analysis)[0]:
-        closure = ", dashed lines the closing of the aortic valve (AVC)" if closure_times(analysis) else ""
-        note = f'<p class="note">Dotted lines mark end-diastole (ED), solid lines end-systole (ES){closure}.</p>'
     return (
         f'<section class="curves break"><div><h2>Longitudinal strain, {plain_name(LAYERS[0])}</h2>{strain}</div>'
-        f"<div><h2>Volume and area of the cavity</h2>{size}{note}</div></section>"
+        f"<div><h2>Volume and area of the cavity</h2>{size}{_marks(analysis)}</div></section>"
     )
+
+
+def _point_quality(keypoints: Keypoints) -> str:
+    """How sure each key-point is over the recording."""
+    body = ""
+    for name, sure in zip(keypoints.names, keypoints.confidence, strict=True):
+        share = 100 * float((sure >= MIN_CONFIDENCE).mean())
+        body += (
+            f'<tr><th scope="row">{text(plain_name(name).capitalize())}</th>'
+            f'<td class="num">{float(sure.mean()):.2f}</td><td class="num">{share:.0f} %</td></tr>'
+        )
+    head = "".join(f'<th scope="col">{name}</th>' for name in ("Point", "Confidence", "Sure"))
+    note = f"Mean over all frames, and the share of frames on which it is {MIN_CONFIDENCE:g} or more."
+    return (
+        f'<h2>Key-points</h2><table class="segments"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+        f'<p class="note">{note}</p>'
+    )
+
+
+def _marks(analysis: Analysis) -> str:
+    """What the lines across the curves mean."""
+    if not phase_times(analysis)[0]:
+        return ""
+    closure = ", dashed lines the closing of the aortic valve (AVC)" if closure_times(analysis) else ""
+    return f'<p class="note">Dotted lines mark end-diastole (ED), solid lines end-systole (ES){closure}.</p>'
 
 
 def _wall(analysis: Analysis, figures: Mapping[str, str]) -> str:

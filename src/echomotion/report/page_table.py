@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from echomotion.analysis import Analysis
+from echomotion.analysis_types import Analysis
 from echomotion.core import Measurement, View
 from echomotion.report.html import definitions, plain_value, status_badge, text, value_cell
 from echomotion.report.words import PHASE_SOURCES, SHORT, in_words, plain_name
@@ -70,7 +70,12 @@ def _paragraph(analysis: Analysis) -> str:
             f"The heart was segmented by {options.get('segmenter', 'given masks')}, and points along the lines of the "
             f"wall ({lines}) were tracked by {options.get('tracker', 'a tracker')}{anchored}."
         )
-    if strain:
+    if analysis.keypoints is not None:
+        parts.append(
+            "Key-points of the parasternal long axis were found by "
+            f"{options.get('detector', 'a detector')}; septum, cavity and posterior wall are their distances."
+        )
+    elif strain:
         drift = "with" if strain.get("drift_compensation") else "without"
         closure = strain.get("avc_after_ed_s")
         end = "the end-systole of the heart phases" if closure is None else f"{closure:g} s after end-diastole"
@@ -79,7 +84,8 @@ def _paragraph(analysis: Analysis) -> str:
             f"compensation of linear drift, its lengths smoothed by {strain.get('smoothing_s'):g} s; aortic valve "
             f"closure was taken at {end}. Segments follow the {how.get('segment_model')}-segment model."
         )
-    parts.append("Volumes of a single view take the ventricle as round about its long axis.")
+    if analysis.keypoints is None:
+        parts.append("Volumes of a single view take the ventricle as round about its long axis.")
     return " ".join(parts)
 
 

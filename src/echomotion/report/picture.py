@@ -6,10 +6,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from echomotion.analysis import Analysis
+from echomotion.analysis_types import Analysis
 from echomotion.core import Clip, Geometry, Tracks
 from echomotion.measure.contours import arc_length, resample
 from echomotion.measure.strain import MIN_CONFIDENCE
+from echomotion.report.calipers import draw_calipers
 from echomotion.report.outlines import outlines
 from echomotion.report.style import ATRIUM, DARK_INK, ENDOCARDIUM, EPICARDIUM, rgb, segment_colours
 from echomotion.wall_tracking import LAYERS
@@ -25,6 +26,7 @@ _SHIFT = 4
 _PIECE = 7
 # Share of a box's size that is kept around it.
 _MARGIN = 0.22
+_CALIPER_MARGIN = 0.35
 
 
 def fit(clip: Clip, limit: tuple[int, int], box: Box | None = None) -> Geometry:
@@ -48,7 +50,11 @@ def fit(clip: Clip, limit: tuple[int, int], box: Box | None = None) -> Geometry:
 
 def region_of_interest(analysis: Analysis) -> Box | None:
     """The part of the frame that holds the outlines and points of all frames, with a margin; None where none are."""
-    x, y = [], []
+    x, y, margin = [], [], _MARGIN
+    if analysis.keypoints is not None:
+        # Calipers are read with the heart around them.
+        x, y = ([part.ravel()] for part in np.moveaxis(analysis.keypoints.xy, -1, 0))
+        margin = _CALIPER_MARGIN
     for tracks in analysis.tracks.values():
         x.append(tracks.xy[..., 0].ravel())
         y.append(tracks.xy[..., 1].ravel())
@@ -58,7 +64,10 @@ def region_of_interest(analysis: Analysis) -> Box | None:
     if not np.isfinite(every_x).any():
         return None
     x0, x1, y0, y1 = np.nanmin(every_x), np.nanmax(every_x), np.nanmin(every_y), np.nanmax(every_y)
-    margin_x, margin_y = _MARGIN * max(x1 - x0, 1), _MARGIN * max(y1 - y0, 1)
+    margin_x, margin_y = margin * max(x1 - x0, 1), margin * max(y1 - y0, 1)
+    if analysis.keypoints is not None:
+        # A line across the heart is long and thin; what lies beside it counts as much.
+        margin_x = max(margin_x, margin_y + (y1 - y0 - x1 + x0) / 2)
     height, width = analysis.clip.shape
     box = (
         max(float(x0 - margin_x), -0.5),
@@ -94,6 +103,7 @@ def draw_frame(analysis: Analysis, frame: int, geometry: Geometry, *, trails: bo
         line = geometry.to_grid(contour)
         line = resample(line, max(8, round(arc_length(line)[-1] / _PIECE)), closed=True)
         cv2.polylines(picture, [_fixed(line)], True, rgb(_COLOURS[name]), width, cv2.LINE_AA, _SHIFT)
+    draw_calipers(picture, analysis, frame, geometry)
     tracks = analysis.tracks.get(LAYERS[0])
     if tracks is None or tracks.n_points == 0:
         return picture

@@ -13,9 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from echomotion.analysis import LAYERS, Analysis, describe_clip
+from echomotion.analysis import describe_clip
+from echomotion.analysis_types import Analysis
 from echomotion.core import Layer, OutputError, Tracks
 from echomotion.io.write import write_json, write_masks, write_table, write_tracks
+from echomotion.report.calipers import feature_table, keypoint_table
 from echomotion.report.dicom_header import Header, read_header
 from echomotion.report.dicom_seg import write_seg
 from echomotion.report.dicom_sr import write_sr
@@ -23,6 +25,7 @@ from echomotion.report.figures import FIGURES, vector_figures, write_figures
 from echomotion.report.overlay import overlay_frames, write_overlay
 from echomotion.report.page import write_page
 from echomotion.report.tables import measurement_table
+from echomotion.wall_tracking import LAYERS
 
 # Tracks of the first layer have the plain name, those of the others carry their layer's.
 _TRACKS = {layer: "tracks.npz" if layer == LAYERS[0] else f"tracks_{layer}.npz" for layer in Layer}
@@ -33,6 +36,8 @@ RESULTS = (
     "measurements.json",
     "masks.nii.gz",
     "provenance.json",
+    "keypoints.csv",
+    "features.csv",
     *_TRACKS.values(),
     "measurements.dcm",
     "masks.dcm",
@@ -116,15 +121,25 @@ def _write_rest(analysis: Analysis, folder: Path, header: Header | None) -> None
     write_figures(folder, analysis, figures)
     write_table(folder / "measurements.csv", measurement_table(analysis.measurements))
     write_json(folder / "measurements.json", _values(analysis))
-    write_masks(folder / "masks.nii.gz", analysis.masks, clip.spacing_mm, clip.times_s)
     write_json(folder / "provenance.json", analysis.provenance)
+    if analysis.keypoints is None:
+        _write_wall(analysis, folder)
+    else:
+        write_table(folder / "keypoints.csv", keypoint_table(analysis))
+        write_table(folder / "features.csv", feature_table(analysis)[0])
+    if header is not None:
+        write_sr(folder / "measurements.dcm", analysis, header)
+        if header.has_image and analysis.keypoints is None:
+            write_seg(folder / "masks.dcm", analysis.masks, clip.spacing_mm, header)
+
+
+def _write_wall(analysis: Analysis, folder: Path) -> None:
+    """Masks and tracks."""
+    clip = analysis.clip
+    write_masks(folder / "masks.nii.gz", analysis.masks, clip.spacing_mm, clip.times_s)
     tracks = analysis.tracks or {str(LAYERS[0]): _no_tracks(clip.n_frames)}
     for layer, found in tracks.items():
         write_tracks(folder / _TRACKS[Layer(layer)], found)
-    if header is not None:
-        write_sr(folder / "measurements.dcm", analysis, header)
-        if header.has_image:
-            write_seg(folder / "masks.dcm", analysis.masks, clip.spacing_mm, header)
 
 
 def _values(analysis: Analysis) -> dict[str, Any]:
@@ -139,6 +154,7 @@ def _values(analysis: Analysis) -> dict[str, Any]:
             "beats": [{"ed_s": b.ed_s, "es_s": b.es_s, "next_ed_s": b.next_ed_s} for b in phases.beats],
         },
         "warnings": list(analysis.warnings),
+        **({} if analysis.keypoints is None else {"features": feature_table(analysis)[1] or "features.csv"}),
         "measurements": [row.as_dict() for row in analysis.measurements],
         "curves": {
             name: {

@@ -13,7 +13,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from echomotion.analysis import Analysis, Curve
+from echomotion.analysis_types import Analysis, Curve
+from echomotion.measure.dimensions import CAVITY
+from echomotion.report.calipers import COLOURS, WALLS, draw_lengths
 from echomotion.report.curves import STRAIN, Palette, draw_size, draw_strain, has_values, segment_curves
 from echomotion.report.picture import Picture
 from echomotion.report.style import (
@@ -25,11 +27,13 @@ from echomotion.report.style import (
     segment_colours,
     segment_dashes,
 )
-from echomotion.report.words import plain_name
+from echomotion.report.words import SHORT, plain_name
 
 _DPI = 100
 _PALETTE = Palette(DARK_INK, DARK_MUTED, DARK_LINE)
 _SHIFT = 4
+# Axes with the curves on them and their colours.
+_Drawn = tuple[Axes, tuple[tuple[Curve, tuple[int, int, int]], ...]]
 
 
 @dataclass(frozen=True)
@@ -42,43 +46,38 @@ class _Panel:
     curves: tuple[tuple[Curve, tuple[int, int, int]], ...]
 
 
+class _Layout:
+    """Two pairs of axes side by side with a key between them; distances in px, so that text fits at every width."""
+
+    _LEFT, _RIGHT, _TOP, _BOTTOM, _KEY = 52, 22, 40, 26, 168
+
+    def __init__(self, figure: Figure, width: int, height: int) -> None:
+        self.figure, self._width, self._height = figure, width, height
+        self._plot = (width - 2 * self._LEFT - self._RIGHT - self._KEY) / 2
+        middle = self._LEFT + self._plot / 2
+        self.key = ((self._LEFT + self._plot + 14) / width, 0.5)
+        self.first, self.second = (middle / width, 0.5), (1 - (self._RIGHT + self._plot / 2) / width, 0.5)
+
+    def axes(self, place: int) -> Axes:
+        """The first (0) or second (1) pair of axes, made now."""
+        x = self._LEFT + place * (self._LEFT + self._plot + self._KEY)
+        high = self._height - self._TOP - self._BOTTOM
+        box = (x / self._width, self._BOTTOM / self._height, self._plot / self._width, high / self._height)
+        return self.figure.add_axes(box)
+
+
 class Strip:
     """Curves of an analysis as a picture of `width` x `height` pixels."""
 
     def __init__(self, analysis: Analysis, width: int, height: int) -> None:
         figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI, facecolor=DARK)
         canvas = FigureCanvasAgg(figure)
-        # Distances are in pixels, so that text fits at every width.
-        left, right, top, bottom = 52, 22, 40, 26
-        key = 168
-        plot = (width - 2 * left - right - key) / 2
-
-        def add(x: float, wide: float) -> Axes:
-            return figure.add_axes((x / width, bottom / height, wide / width, (height - top - bottom) / height))
-
-        self._panels = []
-        if has_values(analysis, STRAIN):
-            axes = add(left, plot)
-            draw_strain(axes, analysis, _PALETTE)
-            segments = segment_curves(analysis)
-            colours = segment_colours(segments)
-            shown = [(curve, rgb(colours[name])) for name, curve in segments.items()]
-            shown.append((analysis.curves[STRAIN], rgb(DARK_INK)))
-            _key(figure, ((left + plot + 14) / width, 0.5), list(segments))
-            self._panels.append((axes, tuple(shown)))
-        else:
-            _note(figure, ((left + plot / 2) / width, 0.5), "no strain: the wall was not tracked")
-        size = "volume" if has_values(analysis, "volume") else "cavity_area"
-        if has_values(analysis, size):
-            axes = add(2 * left + plot + key, plot)
-            draw_size(axes, analysis, _PALETTE, size)
-            self._panels.append((axes, ((analysis.curves[size], rgb(DARK_INK)),)))
-        else:
-            _note(figure, (1 - (right + plot / 2) / width, 0.5), "no volume: no ventricle was found")
+        draw = _apical if analysis.keypoints is None else _parasternal
+        panels = draw(analysis, _Layout(figure, width, height))
         canvas.draw()
         self._picture: Picture = np.asarray(canvas.buffer_rgba())[..., :3].copy()
         rows = self._picture.shape[0]
-        self._panels_px = [self._measured(axes, shown, rows) for axes, shown in self._panels]
+        self._panels_px = [self._measured(axes, shown, rows) for axes, shown in panels]
 
     def at(self, time_s: float) -> Picture:
         """The curves with the cursor at a time, uint8 (height, width, 3)."""
@@ -108,19 +107,58 @@ class Strip:
         return _Panel(place, rows - box.y1, rows - box.y0, curves)
 
 
-def _key(figure: Figure, place: tuple[float, float], names: list[str]) -> None:
+def _apical(analysis: Analysis, layout: _Layout) -> list[_Drawn]:
+    """Strain, and the size of the cavity."""
+    panels: list[_Drawn] = []
+    if has_values(analysis, STRAIN):
+        axes = layout.axes(0)
+        draw_strain(axes, analysis, _PALETTE)
+        segments = segment_curves(analysis)
+        colours = segment_colours(segments)
+        shown = [(curve, rgb(colours[name])) for name, curve in segments.items()]
+        shown.append((analysis.curves[STRAIN], rgb(DARK_INK)))
+        _key(layout, *_segment_key(list(segments)))
+        panels.append((axes, tuple(shown)))
+    else:
+        _note(layout.figure, layout.first, "no strain: the wall was not tracked")
+    size = "volume" if has_values(analysis, "volume") else "cavity_area"
+    if has_values(analysis, size):
+        axes = layout.axes(1)
+        draw_size(axes, analysis, _PALETTE, size)
+        panels.append((axes, ((analysis.curves[size], rgb(DARK_INK)),)))
+    else:
+        _note(layout.figure, layout.second, "no volume: no ventricle was found")
+    return panels
+
+
+def _parasternal(analysis: Analysis, layout: _Layout) -> list[_Drawn]:
+    """Thickness of the walls, and the diameter of the cavity."""
+    panels: list[_Drawn] = []
+    for place, (names, label) in enumerate(((WALLS, "Walls"), ((CAVITY,), f"Cavity, {SHORT[CAVITY]}"))):
+        axes = layout.axes(place)
+        draw_lengths(axes, analysis, _PALETTE, names, label)
+        panels.append((axes, tuple((analysis.curves[name], rgb(COLOURS[name])) for name in names)))
+    lines = [Line2D([], [], color=COLOURS[name], linewidth=2.4) for name in WALLS]
+    _key(layout, lines, [SHORT[name] for name in WALLS])
+    return panels
+
+
+def _segment_key(names: list[str]) -> tuple[list[Line2D], list[str]]:
     colours, dashes = segment_colours(names), segment_dashes(names)
     handles = [Line2D([], [], color=DARK_INK, linewidth=2.4)]
     handles += [
         Line2D([], [], color=colours[name], linewidth=1.6, linestyle=(0, dashes[name]) if dashes[name] else "solid")
         for name in names
     ]
-    labels = ["whole wall", *map(plain_name, names)]
-    legend = figure.legend(
+    return handles, ["whole wall", *map(plain_name, names)]
+
+
+def _key(layout: _Layout, handles: list[Line2D], labels: list[str]) -> None:
+    legend = layout.figure.legend(
         handles,
         labels,
         loc="center left",
-        bbox_to_anchor=place,
+        bbox_to_anchor=layout.key,
         frameon=False,
         fontsize=8.5,
         handlelength=1.8,

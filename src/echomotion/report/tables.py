@@ -10,7 +10,7 @@ import pandas as pd
 from rich.markup import escape
 from rich.table import Table
 
-from echomotion.analysis import Analysis
+from echomotion.analysis_types import Analysis
 from echomotion.core import Measurement, Status, View
 from echomotion.report.words import (
     PHASE_SOURCES,
@@ -55,6 +55,9 @@ _SHOWN = (
     "septal_thickness_diastole",
     "lv_internal_diameter_diastole",
     "posterior_wall_thickness_diastole",
+    "lv_internal_diameter_systole",
+    "fractional_shortening",
+    "relative_wall_thickness",
     "lv_mass",
     "lv_mass_index",
 )

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from echomotion.analysis import Analysis
+from echomotion.analysis_types import Analysis
 from echomotion.core import Layer, View
 from echomotion.measure.contours import FloatArray
 from echomotion.measure.radial import thickness_of_tracks

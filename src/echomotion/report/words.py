@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from echomotion.analysis import Analysis
+from echomotion.analysis_types import Analysis
 from echomotion.core import Clip, Measurement, Status
 from echomotion.measure.beats import headline
 from echomotion.wall_tracking import LAYERS
@@ -31,6 +31,15 @@ NAMES = {
     "mitral_annular_plane_systolic_excursion": "Mitral annular plane systolic excursion",
     "wall_motion_score": "Wall-motion score",
     "wall_motion_score_index": "Wall-motion score index",
+    "septal_thickness": "Septum",
+    "lv_internal_diameter": "Cavity",
+    "posterior_wall_thickness": "Posterior wall",
+    "septal_thickness_diastole": "Septal thickness at end-diastole",
+    "septal_thickness_systole": "Septal thickness at end-systole",
+    "lv_internal_diameter_diastole": "Internal diameter at end-diastole",
+    "lv_internal_diameter_systole": "Internal diameter at end-systole",
+    "posterior_wall_thickness_diastole": "Posterior wall thickness at end-diastole",
+    "posterior_wall_thickness_systole": "Posterior wall thickness at end-systole",
     "lv_mass": "Left-ventricular mass",
     "lv_mass_index": "Left-ventricular mass index",
     "lv_geometry": "Left-ventricular geometry",
@@ -49,6 +58,17 @@ SHORT = {
     "late_diastolic_longitudinal_strain_rate": "a'",
     "mitral_annular_plane_systolic_excursion": "MAPSE",
     "wall_motion_score_index": "WMSI",
+    "septal_thickness": "IVS",
+    "lv_internal_diameter": "LVID",
+    "posterior_wall_thickness": "LVPW",
+    "septal_thickness_diastole": "IVSd",
+    "lv_internal_diameter_diastole": "LVIDd",
+    "posterior_wall_thickness_diastole": "LVPWd",
+    "septal_thickness_systole": "IVSs",
+    "lv_internal_diameter_systole": "LVIDs",
+    "posterior_wall_thickness_systole": "LVPWs",
+    "fractional_shortening": "FS",
+    "relative_wall_thickness": "RWT",
     "left_atrial_volume": "LAV",
     "left_atrial_volume_index": "LAVI",
 }
