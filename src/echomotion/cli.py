@@ -8,7 +8,16 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from echomotion import analysis, cli_agreement, cli_evaluation, cli_keypoints, cli_segmenters, cli_study, cli_training
+from echomotion import (
+    analysis,
+    cli_agreement,
+    cli_datasets,
+    cli_evaluation,
+    cli_keypoints,
+    cli_segmenters,
+    cli_study,
+    cli_training,
+)
 from echomotion.core import Clip, DataError, Layer, View
 from echomotion.core.subject import Subject
 from echomotion.core.views import SegmentModel
@@ -54,6 +63,9 @@ evaluate_app.command("stability")(cli_segmenters.stability)
 evaluate_app.command("keypoints")(cli_keypoints.evaluate)
 evaluate_app.command("segmentation")(cli_segmenters.evaluate_segmentation)
 evaluate_app.command("tracking")(cli_evaluation.evaluate_tracking)
+datasets_app = typer.Typer(no_args_is_help=True, help="Look at datasets.")
+app.add_typer(datasets_app, name="datasets")
+datasets_app.command("check")(cli_datasets.check)
 benchmark_app = typer.Typer(no_args_is_help=True, help="Compare all models on the same data, with time and memory.")
 app.add_typer(benchmark_app, name="benchmark")
 benchmark_app.command("tracking")(cli_evaluation.benchmark_tracking)

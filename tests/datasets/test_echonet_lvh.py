@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from echomotion.core import DatasetError
-from echomotion.datasets.echonet_lvh import COLUMNS, TABLE, check_echonet_lvh, read_echonet_lvh
+from echomotion.datasets.check import check_dataset
+from echomotion.datasets.echonet_lvh import COLUMNS, TABLE, read_echonet_lvh
 
 # 0.5 mm a px, on a line straight down: septum 20 px, cavity 90 px, posterior wall 18 px.
 ROWS = [("IVSd", 1.0, 2, 20, 40), ("LVIDd", 4.5, 2, 40, 130), ("LVPWd", 0.9, 2, 130, 148), ("LVIDs", 3.0, 4, 50, 110)]
@@ -42,7 +43,7 @@ def test_points_and_pixel_size_follow_from_the_calipers(folder):
     # End-systole has the cavity alone.
     assert np.isnan(case.keypoints.xy[[0, 3], 4]).all()
     assert case.keypoints.xy[[1, 2], 4].tolist() == [[80, 50], [80, 110]]
-    assert check_echonet_lvh(folder) == {"recordings": 1, "frames": 6, "annotated_frames": 2}
+    assert check_dataset(folder).counts == {"recordings": 1, "frames": 6, "annotated_frames": 2}
 
 
 def test_ends_may_be_given_from_below(folder):

@@ -8,7 +8,8 @@ import pytest
 
 from echomotion.core import DatasetError, View
 from echomotion.core.masks import PARASTERNAL_POINTS
-from echomotion.datasets.keypoints import check_annotated, read_annotated
+from echomotion.datasets.check import check_dataset
+from echomotion.datasets.keypoints import read_annotated
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def test_what_was_annotated_comes_back(folder):
     assert (case.name, case.clip.view, case.clip.spacing_mm) == ("one", View.PLAX, (0.4, 0.4))
     assert case.keypoints.point("posterior_endocardial")[3].tolist() == [12, 20]
     assert np.isnan(case.keypoints.xy[:, [1, 2, 4]]).all()
-    assert check_annotated(folder) == {"recordings": 1, "frames": 5, "annotated_frames": 2}
+    assert check_dataset(folder).counts == {"recordings": 1, "frames": 5, "annotated_frames": 2}
 
 
 @pytest.mark.parametrize(

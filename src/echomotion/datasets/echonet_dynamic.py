@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from echomotion.core import Clip, DataError, DatasetError, EchoMotionError, View
 from echomotion.datasets.folder import LabelledVideo, labelled_video
+from echomotion.datasets.reading import each_read
 from echomotion.io import read_clip
 
 FILES, TRACINGS, VIDEOS = "FileList.csv", "VolumeTracings.csv", "Videos"
@@ -51,13 +52,15 @@ class EchoNetVideo:
     end_diastolic_volume_ml: float
 
 
-def read_echonet_dynamic(root: str | Path, split: str) -> Iterator[EchoNetVideo]:
+def read_echonet_dynamic(root: str | Path, split: str, problems: list[str] | None = None) -> Iterator[EchoNetVideo]:
     """Traced recordings of a split, in the order of the file list; those without tracings are left out.
 
     Parameters
     ----------
     root : path
     split : {"train", "val", "test"}
+    problems : list of str, optional
+        Receives what is wrong with a recording, which is then left out, in place of an error.
 
     Raises
     ------
@@ -71,10 +74,9 @@ def read_echonet_dynamic(root: str | Path, split: str) -> Iterator[EchoNetVideo]
     if not rows:
         raise DatasetError(f"{base / FILES}: no recording belongs to the split {split!r}")
     tracings = _tracings(base / TRACINGS)
-    for row in rows:
-        name = row["FileName"].strip().removesuffix(".avi")
-        if name in tracings:
-            yield _recording(base, name, row, tracings[name])
+    named = [(row["FileName"].strip().removesuffix(".avi"), row) for row in rows]
+    traced = [(name, row) for name, row in named if name in tracings]
+    yield from each_read(traced, lambda item: _recording(base, *item, tracings[item[0]]), problems)
 
 
 def _recording(

@@ -19,6 +19,7 @@ import pandas as pd
 from echomotion.core import ClipError, DatasetError, Keypoints, View
 from echomotion.core.masks import PARASTERNAL_POINTS
 from echomotion.datasets.keypoints import KeypointCase, read_table
+from echomotion.datasets.reading import each_read
 from echomotion.io import read_clip
 
 TABLE = "MeasurementsList.csv"
@@ -33,7 +34,9 @@ _TOLERANCE = 0.1
 _LEAST_PX = 4.0
 
 
-def read_echonet_lvh(folder: str | Path, split: str | None = None) -> Iterator[KeypointCase]:
+def read_echonet_lvh(
+    folder: str | Path, split: str | None = None, *, problems: list[str] | None = None
+) -> Iterator[KeypointCase]:
     """The recordings of a folder, with the key-points of their annotated frames.
 
     Ends that two calipers share (the septum's and the cavity's, the cavity's and the posterior wall's) are averaged.
@@ -43,6 +46,8 @@ def read_echonet_lvh(folder: str | Path, split: str | None = None) -> Iterator[K
     ----------
     folder : path
     split : {"train", "val", "test"}, optional
+    problems : list of str, optional
+        Receives what is wrong with a recording, which is then left out, in place of an error.
 
     Raises
     ------
@@ -61,27 +66,14 @@ def read_echonet_lvh(folder: str | Path, split: str | None = None) -> Iterator[K
     if table.empty:
         raise DatasetError(f"{root / TABLE}: there are no calipers of {', '.join(CALIPERS)} in it")
     videos = {path.stem: path for path in sorted(root.rglob("*.avi"))}
-    for name, rows in table.groupby("HashedFileName", sort=True):
-        stem = str(name).removesuffix(".avi")
+
+    def read(item: tuple[Any, pd.DataFrame]) -> KeypointCase:
+        stem = str(item[0]).removesuffix(".avi")
         if stem not in videos:
             raise DatasetError(f"{root / TABLE}: the video {stem}.avi is not in the folder")
-        yield _case(videos[stem], rows)
+        return _case(videos[stem], item[1])
 
-
-def check_echonet_lvh(folder: str | Path) -> dict[str, int]:
-    """Read every recording; how many recordings, frames and calipers there are.
-
-    Raises
-    ------
-    DatasetError
-        As :func:`read_echonet_lvh`.
-    """
-    counts = {"recordings": 0, "frames": 0, "annotated_frames": 0}
-    for case in read_echonet_lvh(folder):
-        counts["recordings"] += 1
-        counts["frames"] += case.clip.n_frames
-        counts["annotated_frames"] += int(np.isfinite(case.keypoints.xy).any(axis=(0, 2)).sum())
-    return counts
+    yield from each_read(table.groupby("HashedFileName", sort=True), read, problems)
 
 
 def pixel_size_mm(rows: pd.DataFrame, where: str) -> float:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from echomotion.core import APICAL_CLASSES, Clip, DataError, DatasetError, EchoMotionError
 from echomotion.core.arrays import frozen_array
 from echomotion.core.clip import set_field
+from echomotion.datasets.reading import each_read
 from echomotion.io import read_clip
 
 MASKS = "_masks.npz"
@@ -55,8 +56,14 @@ class LabelledVideo:
             raise DataError("no frame has a mask")
 
 
-def read_labelled_videos(folder: str | Path) -> Iterator[LabelledVideo]:
+def read_labelled_videos(folder: str | Path, problems: list[str] | None = None) -> Iterator[LabelledVideo]:
     """All videos of a folder in the order of their names.
+
+    Parameters
+    ----------
+    folder : path
+    problems : list of str, optional
+        Receives what is wrong with a recording, which is then left out, in place of an error.
 
     Raises
     ------
@@ -67,8 +74,7 @@ def read_labelled_videos(folder: str | Path) -> Iterator[LabelledVideo]:
     files = sorted(root.glob(f"*{MASKS}"))
     if not files:
         raise DatasetError(f"{root}: there is no NAME{MASKS} (frames, labels) beside a clip NAME.EXT")
-    for file in files:
-        yield read_labelled_video(file)
+    yield from each_read(files, read_labelled_video, problems)
 
 
 def read_labelled_video(masks: str | Path) -> LabelledVideo:

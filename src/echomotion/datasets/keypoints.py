@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from echomotion.core import Clip, ClipError, DatasetError, Keypoints, View
 from echomotion.core.masks import PARASTERNAL_POINTS
 from echomotion.core.measurement import Phases
+from echomotion.datasets.reading import each_read
 from echomotion.io import read_clip
 
 COLUMNS = ("frame", "point", "x", "y")
@@ -50,8 +51,14 @@ class KeypointCase:
     phases: Phases | None = None
 
 
-def read_annotated(folder: str | Path) -> Iterator[KeypointCase]:
+def read_annotated(folder: str | Path, problems: list[str] | None = None) -> Iterator[KeypointCase]:
     """The recordings of a folder of annotated videos, see the module for its layout, in the order of their names.
+
+    Parameters
+    ----------
+    folder : path
+    problems : list of str, optional
+        Receives what is wrong with a recording, which is then left out, in place of an error.
 
     Raises
     ------
@@ -64,31 +71,18 @@ def read_annotated(folder: str | Path) -> Iterator[KeypointCase]:
     if not tables:
         raise DatasetError(f"{folder}: there are no tables NAME.csv beside videos; see the layout in the documentation")
     facts = _facts(root / FACTS)
-    for table in tables:
-        videos = [path for path in sorted(root.glob(f"{table.stem}.*")) if path != table]
-        if not videos:
-            raise DatasetError(f"{table}: there is no video of that name beside it")
-        try:
-            clip = read_clip(videos[0], view=View.PLAX, **facts.get(table.stem, {}))
-        except ClipError as error:
-            raise DatasetError(str(error)) from None
-        yield KeypointCase(table.stem, clip, _keypoints(table, clip))
+    yield from each_read(tables, lambda table: _case(table, facts), problems)
 
 
-def check_annotated(folder: str | Path) -> dict[str, int]:
-    """Read every recording of such a folder; how many recordings, frames and annotated frames there are.
-
-    Raises
-    ------
-    DatasetError
-        As :func:`read_annotated`.
-    """
-    counts = {"recordings": 0, "frames": 0, "annotated_frames": 0}
-    for case in read_annotated(folder):
-        counts["recordings"] += 1
-        counts["frames"] += case.clip.n_frames
-        counts["annotated_frames"] += int(np.isfinite(case.keypoints.xy).all(axis=(0, 2)).sum())
-    return counts
+def _case(table: Path, facts: dict[str, dict[str, Any]]) -> KeypointCase:
+    videos = [path for path in sorted(table.parent.glob(f"{table.stem}.*")) if path != table]
+    if not videos:
+        raise DatasetError(f"{table}: there is no video of that name beside it")
+    try:
+        clip = read_clip(videos[0], view=View.PLAX, **facts.get(table.stem, {}))
+    except ClipError as error:
+        raise DatasetError(str(error)) from None
+    return KeypointCase(table.stem, clip, _keypoints(table, clip))
 
 
 def _keypoints(path: Path, clip: Clip) -> Keypoints:

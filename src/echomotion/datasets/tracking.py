@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from echomotion.core import Clip, DataError, DatasetError, Source, View
 from echomotion.core.arrays import frozen_array
 from echomotion.core.clip import set_field
+from echomotion.datasets.reading import each_read
 
 REQUIRED = ("frames", "tracks_xy")
 DISK_FILE = "bmode_PWI_disk.mat"
@@ -102,10 +103,16 @@ class TrackingCase:
         return at_depth[np.argsort(self.wall_s[at_depth], kind="stable")]
 
 
-def read_tracking(path: str | Path) -> Iterator[TrackingCase]:
+def read_tracking(path: str | Path, problems: list[str] | None = None) -> Iterator[TrackingCase]:
     """Read a folder of ``.npz`` clips with true tracks, or one such file, in the order of their names.
 
     Points that are visible nowhere are left out.
+
+    Parameters
+    ----------
+    path : path
+    problems : list of str, optional
+        Receives what is wrong with a recording, which is then left out, in place of an error.
 
     Raises
     ------
@@ -117,8 +124,7 @@ def read_tracking(path: str | Path) -> Iterator[TrackingCase]:
     if not files:
         what = "holds no .npz clips" if root.is_dir() else "does not exist"
         raise DatasetError(f"{root} {what}; a tracking dataset is a folder of .npz files with {', '.join(REQUIRED)}")
-    for file in files:
-        yield read_tracking_case(file)
+    yield from each_read(files, read_tracking_case, problems)
 
 
 def read_tracking_case(path: str | Path) -> TrackingCase:
