@@ -71,6 +71,7 @@ app.add_typer(benchmark_app, name="benchmark")
 benchmark_app.command("tracking")(cli_evaluation.benchmark_tracking)
 benchmark_app.command("segmentation")(cli_segmenters.benchmark_segmentation)
 benchmark_app.command("ablation")(cli_segmenters.ablation)
+benchmark_app.command("classification")(cli_keypoints.cohort)
 benchmark_app.command("few-labels")(cli_segmenters.few_labels)
 
 CLIP_HELP = "DICOM, AVI, MP4, MOV, GIF, TIFF, NIfTI, MHD, NPY or NPZ file, or a folder of PNG or JPEG images."

@@ -143,6 +143,37 @@ def classify(
     for_each([str(cohort)], work, as_json=as_json)
 
 
+def cohort(
+    folder: Annotated[Path, typer.Option("-o", "--output", help="Receives hearts, features and cohort.json.")],
+    hearts: Annotated[int, typer.Option(min=60, help="Patients; the mix of diseases is the paper's.")] = 300,
+    model: Annotated[
+        list[str] | None, typer.Option(help="Detectors, one option each: NAME, or NAME:OPTION=VALUE,...")
+    ] = None,
+    difficulty: Annotated[float, typer.Option(help="Of the recordings, 0 to 1.")] = 0.5,
+    seed: Annotated[int, typer.Option(help="Of hearts, folds and intervals.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Tell disease on a simulated cohort: what each detector loses against the true curves."""
+
+    def work(_: str) -> None:
+        needs_extra("classify", "sklearn")
+        from echomotion.evaluation.cohort import cohort_tables, judge_cohort
+
+        detectors = {}
+        for entry in model or _COHORT:
+            name, options = method_of(entry)
+            detectors[entry] = create_keypoint_detector(name, **options)
+        with progress_bar("cohort", quiet=as_json) as stage:
+            tables = cohort_tables(folder, detectors, hearts, seed=seed, difficulty=difficulty, progress=stage)
+            stage("judging", 0, 0)
+            rows = judge_cohort(tables, seed=seed)
+        shown = [{key: row[key] for key in ("disease", "method", "auc", "low", "high", "lost")} for row in rows]
+        facts = {"hearts": hearts, "difficulty": difficulty, "seed": seed}
+        finish_evaluation({**facts, "rows": _finite(rows)}, shown, folder / "cohort.json", as_json)
+
+    for_each(["cohort"], work, as_json=as_json)
+
+
 def method_of(entry: str) -> tuple[str, dict[str, Any]]:
     """Name and options, ``weights`` among them, from ``NAME`` or ``NAME:OPTION=VALUE,OPTION=VALUE``.
 
@@ -157,9 +188,28 @@ def method_of(entry: str) -> tuple[str, dict[str, Any]]:
         key, given, text = part.partition("=")
         if not (key and given and text):
             raise DataError(f"{entry!r} names no method; give NAME or NAME:OPTION=VALUE,OPTION=VALUE")
-        options[key] = {"true": True, "false": False}.get(text, int(text) if text.isdigit() else text)
+        options[key] = _value(text)
     return name, options
 
+
+def _value(text: str) -> bool | int | float | str:
+    if text in ("true", "false"):
+        return text == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+# What the table of the cohort has where nothing is named.
+_COHORT = (
+    "sknet",
+    "tracked",
+    "tracked:tracker=lucas_kanade,anchor=false",
+    "tracked:tracker=block_matching,anchor=false",
+)
 
 _COLUMNS = {
     "share_within": "share",

@@ -78,6 +78,11 @@ def test_methods_are_named_with_their_options(tmp_path):
     detector = create_keypoint_detector(method, **options)
     assert detector.options.anchor is False
     assert detector.network.config.iterations == 1
+    assert method_of("tracked:anchor_s=0.05,reference=first,references=3")[1] == {
+        "anchor_s": 0.05,
+        "reference": "first",
+        "references": 3,
+    }
     with pytest.raises(DataError, match="OPTION=VALUE"):
         method_of("trnet:anchor")
 

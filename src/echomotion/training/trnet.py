@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from echomotion.models.keypoints.anchoring import anchored
 from echomotion.models.keypoints.sknet import GRID, sknet_network
 from echomotion.models.keypoints.trnet import (
     DEFAULT_TEACHER,
     Seen,
-    anchored,
     look,
     make_teacher,
     patches_of,

@@ -13,7 +13,6 @@ from echomotion.models.keypoints.trnet import (
     Seen,
     TRNetDetector,
     TRNetOptions,
-    anchored,
     look,
     patches_of,
     reference_frame,
@@ -96,18 +95,6 @@ def test_the_surest_frame_is_the_reference():
     assert reference_frame(confidence, "confident") == 1
     assert reference_frame(confidence, "first") == 0
     assert reference_frame(confidence, "random") in (0, 1, 2)
-
-
-def test_anchoring_takes_out_a_constant_error_and_ignores_a_stray():
-    generator = torch.Generator().manual_seed(3)
-    path = torch.rand(11, 4, 2, generator=generator) * 50
-    own = path.clone()
-    own[3] += 30
-    assert torch.allclose(anchored(path + torch.tensor([2.0, -1.0]), own, torch.ones(11, 4)), path, atol=1e-4)
-    # A frame that is not sure has no say.
-    sure = torch.ones(3, 4)
-    sure[1:] = 0.01
-    assert torch.allclose(anchored(path[:3] + 1, torch.cat([path[:1], path[1:3] + 9]), sure), path[:3], atol=1e-4)
 
 
 def test_a_detector_runs_on_any_clip_and_can_be_fitted(tmp_path):

@@ -10,8 +10,9 @@ import torch
 from echomotion.core import Clip, Keypoints, ModelError
 from echomotion.core.masks import PARASTERNAL_POINTS
 from echomotion.models.base import KeypointDetector, Progress, Tracker
+from echomotion.models.keypoints.anchoring import ANCHOR_S, anchored
 from echomotion.models.keypoints.sknet import SKNetDetector, sknet_network
-from echomotion.models.keypoints.trnet import REFERENCES, anchored, reference_frame
+from echomotion.models.keypoints.trnet import REFERENCES, reference_frame
 from echomotion.models.registry import create_tracker, register
 from echomotion.models.weights import find_weights
 
@@ -27,7 +28,9 @@ class TrackedOptions:
     reference : str
         As for TR-net: ``confident``, ``first`` or ``random``.
     anchor : bool
-        As for TR-net: shift each track to SK-net's key-points of all frames.
+        As for TR-net: hold each track on SK-net's key-points of all frames.
+    anchor_s : float
+        As for TR-net.
     sknet : str or None
         Weights of SK-net, in place of the installed ones.
     """
@@ -35,11 +38,14 @@ class TrackedOptions:
     tracker: str = "echomotion_tracker"
     reference: str = "confident"
     anchor: bool = True
+    anchor_s: float = ANCHOR_S
     sknet: str | None = None
 
     def __post_init__(self) -> None:
         if self.reference not in REFERENCES:
             raise ModelError(f"reference is {self.reference!r}; it is one of {', '.join(REFERENCES)}")
+        if not self.anchor_s >= 0:
+            raise ModelError(f"anchor_s is {self.anchor_s}; it is 0 or more seconds")
 
 
 class TrackedDetector:
@@ -61,7 +67,8 @@ class TrackedDetector:
         xy = tracks.xy.astype(np.float32)
         if self.options.anchor:
             path, points = (torch.from_numpy(part.swapaxes(0, 1).copy()) for part in (xy, own.xy))
-            xy = anchored(path, points, torch.from_numpy(own.confidence.T.copy())).numpy().swapaxes(0, 1)
+            width = self.options.anchor_s / clip.frame_interval_s if clip.n_frames > 1 else 0.0
+            xy = anchored(path, points, torch.from_numpy(own.confidence.T.copy()), width).numpy().swapaxes(0, 1)
         confidence = own.confidence[:, reference : reference + 1] * tracks.confidence
         return Keypoints(xy, confidence, PARASTERNAL_POINTS)
 

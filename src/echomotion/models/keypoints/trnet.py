@@ -20,6 +20,7 @@ from echomotion.core import Clip, Keypoints, ModelError
 from echomotion.core.masks import PARASTERNAL_POINTS
 from echomotion.models.base import KeypointDetector, Progress, Tracker
 from echomotion.models.flow.pwcnet import PWCNetEstimator, pwcnet_network, read_flow
+from echomotion.models.keypoints.anchoring import ANCHOR_S, anchored
 from echomotion.models.keypoints.heatmaps import read_maps
 from echomotion.models.keypoints.sknet import GRID, SKNetwork, as_input, sknet_network
 from echomotion.models.keypoints.trnet_network import TRNetConfig, TRNetwork, windows
@@ -46,8 +47,10 @@ class TRNetOptions:
         The frame from which key-points are carried: ``confident`` (the highest summed confidence), ``first`` or
         ``random`` (the same one for the same number of frames).
     anchor : bool
-        Shift each trajectory by the median of its difference from SK-net's key-points, weighted by their confidence,
-        so that an error on the reference frame is not carried along; the paper does not.
+        Hold each trajectory on SK-net's key-points (:mod:`echomotion.models.keypoints.anchoring`), so that an error on
+        the reference frame is not carried along; the paper does not.
+    anchor_s : float
+        Width in seconds of the average over time of their difference; 0 for one shift of all frames.
     iterations : int or None
         Refinements, where not those of the training.
     adapt : int
@@ -60,6 +63,7 @@ class TRNetOptions:
 
     reference: str = "confident"
     anchor: bool = True
+    anchor_s: float = ANCHOR_S
     iterations: int | None = None
     adapt: int = 0
     teacher: str = DEFAULT_TEACHER
@@ -70,6 +74,8 @@ class TRNetOptions:
             raise ModelError(f"reference is {self.reference!r}; it is one of {', '.join(REFERENCES)}")
         if self.iterations is not None and self.iterations < 1:
             raise ModelError(f"iterations is {self.iterations}; at least 1 is needed")
+        if not self.anchor_s >= 0:
+            raise ModelError(f"anchor_s is {self.anchor_s}; it is 0 or more seconds")
         if self.adapt < 0:
             raise ModelError(f"adapt is {self.adapt}; a number of steps from 0 on is needed")
 
@@ -155,15 +161,6 @@ def refine(network: TRNetwork, seen: Seen, reference: int) -> Tensor:
     return total / weight
 
 
-def anchored(trajectories: Tensor, xy: Tensor, confidence: Tensor) -> Tensor:
-    """Trajectories (T, 4, 2) shifted by the weighted median difference of SK-net's points (T, 4, 2) from them."""
-    apart = xy - trajectories
-    order = apart.argsort(dim=0)
-    weight = confidence.clamp(min=1e-3)[..., None].expand_as(apart).gather(0, order).cumsum(dim=0)
-    middle = (weight >= weight[-1:] / 2).to(torch.int8).argmax(dim=0, keepdim=True)
-    return trajectories + apart.gather(0, order.gather(0, middle))
-
-
 def patches_of(frames: Tensor, xy: Tensor, side: int) -> Tensor:
     """Image patches (4, T, side * side) about trajectories (T, 4, 2)."""
     return windows(frames, xy, side, 1).flatten(2).transpose(0, 1)
@@ -221,20 +218,21 @@ class TRNetDetector:
     def detect(self, clip: Clip, *, progress: Progress | None = None) -> Keypoints:
         """Find the key-points on all frames; see :class:`echomotion.models.base.KeypointDetector`."""
         frames, geometry = to_model_grid(clip, GRID)
-        xy, confidence = self.on_grid(frames, progress)
+        width = self.options.anchor_s / clip.frame_interval_s if clip.n_frames > 1 else 0.0
+        xy, confidence = self.on_grid(frames, progress, width)
         return Keypoints(geometry.to_native(xy.swapaxes(0, 1)).astype(np.float32), confidence.T, PARASTERNAL_POINTS)
 
     def on_grid(
-        self, frames: NDArray[np.uint8], progress: Progress | None = None
+        self, frames: NDArray[np.uint8], progress: Progress | None = None, width: float = 0.0
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Points (T, 4, 2) in px of the grid and confidence (T, 4) of frames (T, 224, 224)."""
+        """Points (T, 4, 2) in px of the grid and confidence (T, 4) of frames (T, 224, 224); `width` of the anchor."""
         seen = look(self.static, frames, progress)
         reference = reference_frame(seen.confidence, self.options.reference)
         network = self._fitted(seen, frames, reference) if self.options.adapt else self.network
         with torch.no_grad():
             xy = refine(network, seen, reference)
             if self.options.anchor:
-                xy = anchored(xy, seen.xy, seen.confidence)
+                xy = anchored(xy, seen.xy, seen.confidence, width)
             confidence = self._confidence(seen, reference, xy)
         return xy.numpy(), confidence.numpy()
 
