@@ -150,6 +150,7 @@ def ablation(
     folder: Annotated[Path, typer.Option("-o", "--output", help="Receives one run for each variant, and a table.")],
     recipe: Annotated[str, typer.Option(help="A recipe of PointSeg, NCM-Net or TR-net.")] = "pointseg_small",
     max_minutes: Annotated[float | None, typer.Option(help="Of each variant; a reduced budget is stated.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Of each variant, in place of the recipe's.")] = None,
     split: Annotated[str, typer.Option(help="Patients who judge.")] = "validation",
     as_json: Json = False,
 ) -> None:
@@ -165,7 +166,7 @@ def ablation(
 
         model = read_recipe(name).model
         with progress_bar("ablation", quiet=as_json) as stage:
-            runs = train_variants(ablation_of(name), data, folder, max_minutes=max_minutes, progress=stage)
+            runs = train_variants(ablation_of(name), data, folder, max_minutes=max_minutes, steps=steps, progress=stage)
             if model == "trnet":
                 told = [f"--model trnet:weights={path}" for path in runs.values()]
                 out.print(plain_text(f"Judge them by: echomotion evaluate keypoints --data HELD {' '.join(told)}"))
@@ -181,7 +182,7 @@ def ablation(
             means = {key: float(wall[key].mean()) for key in ("dice", "hd95_mm")}
             rows.append({"variant": variant, **means, "difference": paired.difference, "p (t)": paired.p_t})
         _finish_study(
-            {"recipe": name, "split": split, "budget": _budget(max_minutes), "variants": finite(rows)},
+            {"recipe": name, "split": split, "budget": _budget(max_minutes, steps), "variants": finite(rows)},
             rows,
             folder / "ablation.json",
             as_json,
@@ -202,6 +203,7 @@ def few_labels(
     draws: Annotated[int, typer.Option(min=1, help="Choices of patients for each share.")] = 3,
     grid: Annotated[int, typer.Option(min=32, help="Side of all models' grid in px; smaller is quicker.")] = 256,
     max_minutes: Annotated[float | None, typer.Option(help="Of each run; a reduced budget is stated.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Of each run, in place of the recipes'.")] = None,
     split: Annotated[str, typer.Option(help="Patients who judge.")] = "validation",
     as_json: Json = False,
 ) -> None:
@@ -220,7 +222,7 @@ def few_labels(
         study = study_of(method or METHODS, shares, draws, phases=phases or ("both",), training=small)
         with progress_bar("few labels", quiet=as_json) as stage:
             named = {name_of(cell): variant for cell, variant in study.items()}
-            runs = train_variants(named, data, folder, max_minutes=max_minutes, progress=stage)
+            runs = train_variants(named, data, folder, max_minutes=max_minutes, steps=steps, progress=stage)
             models = {name: (read_recipe(variant.recipe).model, runs[name]) for name, variant in named.items()}
             cases = _judged(models, data, split, stage)
         rows = study_rows({(*cell,): cases[name_of(cell)] for cell in study})
@@ -230,7 +232,7 @@ def few_labels(
             | {f"less {other}": found["difference"] for other, found in row["less"].items()}
             for row in rows
         ]
-        result = {"split": split, "grid": grid, "budget": _budget(max_minutes), "rows": finite(rows)}
+        result = {"split": split, "grid": grid, "budget": _budget(max_minutes, steps), "rows": finite(rows)}
         _finish_study(result, brief, folder / "few-labels.json", as_json)
 
     for_each(["few labels"], work, as_json=as_json)
@@ -252,8 +254,10 @@ def _judged(
     }
 
 
-def _budget(max_minutes: float | None) -> str:
-    return "that of the recipe" if max_minutes is None else f"{max_minutes:g} minutes a run"
+def _budget(max_minutes: float | None, steps: int | None) -> str:
+    parts = [] if steps is None else [f"{steps} steps"]
+    parts += [] if max_minutes is None else [f"{'at most ' if parts else ''}{max_minutes:g} minutes"]
+    return f"{', '.join(parts)} a run" if parts else "that of the recipe"
 
 
 def _finish_study(result: dict[str, Any], rows: list[dict[str, Any]], path: Path, as_json: bool) -> None:

@@ -19,12 +19,12 @@ def test_few_labels_gives_a_table_paired_tests_and_a_figure(hearts, tmp_path):
     out = tmp_path / "study"
     arguments = (
         "benchmark", "few-labels", "--data", hearts, "-o", out, "--method", "unet", "--method", "mean_teacher",
-        "--share", "40%", "--draws", 1, "--grid", 32, "--max-minutes", 0.005, "--split", "training", "--json",
+        "--share", "40%", "--draws", 1, "--grid", 32, "--steps", 1, "--split", "training", "--json",
     )  # fmt: skip
     done = run(*arguments)
     assert done.exit_code == 0, done.output
     result = json.loads((out / "few-labels.json").read_text())
-    assert result["budget"] == "0.005 minutes a run"
+    assert result["budget"] == "1 steps a run"
     rows = {(row["method"], row["class"]) for row in result["rows"]}
     assert rows == {(m, c) for m in ("unet", "mean_teacher") for c in ("lv_cavity", "lv_myocardium")}
     assert "mean_teacher" in result["rows"][0]["less"] or "unet" in result["rows"][0]["less"]

@@ -35,6 +35,7 @@ def train_variants(
     folder: str | Path,
     *,
     max_minutes: float | None = None,
+    steps: int | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> dict[str, Path]:
     """Train all variants on the same data; runs that were stopped go on.
@@ -44,8 +45,9 @@ def train_variants(
     variants : mapping of str to Variant
     data, folder : path
         Variants get a folder each; where the recipe has a `cache`, they share one in the study's folder.
-    max_minutes : float, optional
-        Of each variant: a reduced budget, which the result must state.
+    max_minutes, steps : optional
+        Of each variant: a reduced budget, which the result must state. Steps are the same wherever it runs; minutes
+        are fewer steps on a machine that does other work.
     progress : callable, optional
         Called with (variant, done, total).
 
@@ -66,6 +68,8 @@ def train_variants(
                 "training": whole.training | shared | dict(variant.training),
             }
         )
+        if steps is not None:
+            changed = changed.model_copy(update={"schedule": whole.schedule | {"steps": steps}})
         path = base / f"{name}.yaml"
         path.write_text(yaml.safe_dump(changed.model_dump()))
 
