@@ -13,7 +13,7 @@ import echomotion as em
 from echomotion.core import Status, View
 from echomotion.report.study import BULLSEYES, RESULTS, save_study
 from echomotion.study import check_views, compose_study
-from tests.report.samples import ventricle
+from tests.report.samples import parasternal, ventricle
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +47,17 @@ def test_a_missing_view_gives_status_and_reason(views):
     assert "the view A2C is missing" in study.warnings
     with pytest.raises(KeyError, match="ejection_fraction"):
         study["ejection"]
+
+
+def test_a_parasternal_view_adds_its_dimensions(views, tmp_path):
+    study = compose_study({**views, View.PLAX: parasternal()})
+    assert study["lv_internal_diameter_diastole"].value == pytest.approx(50, abs=1)
+    assert study["lv_internal_diameter_diastole"].view is View.PLAX
+    assert study["lv_mass"].unit == "g"
+    assert not any("PLAX is missing" in warning for warning in study.warnings)
+    save_study(study, tmp_path / "out")
+    assert (tmp_path / "out" / "PLAX" / "keypoints.csv").exists()
+    assert "LVIDd" in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_unnamed_and_doubled_views_are_refused(views):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from echomotion.analysis import analyze
@@ -39,7 +39,8 @@ class StudyAnalysis:
         One analysis a view, in the order in which they were given.
     measurements : tuple of Measurement
         Of the heart, with ``view`` None: GLS averaged over the apical views, strain and time to peak of all segments,
-        mechanical dispersion, wall-motion scores with their index, biplane volumes, left atrium.
+        mechanical dispersion, wall-motion scores with their index, biplane volumes, left atrium; and what a parasternal
+        long axis tells, with its ``view``.
     warnings : tuple of str
         What a reader must know before believing the numbers; those of a single view stand with it.
     """
@@ -116,6 +117,9 @@ def compose_study(views: dict[View, Analysis], *, options: AnalysisOptions | Non
     times = bullseye(apical, TIME_TO_PEAK, model=model, layer=layer)
     rows += [*segments, *times, mechanical_dispersion(times, model=model), *wall_motion(segments)]
     rows += _biplane(views, chosen)
+    if View.PLAX in views:
+        # Dimensions, mass and geometry, which no other view gives.
+        rows += [replace(row, beat=None) for row in headline(views[View.PLAX].measurements)]
     difference = next((row for row in headline(rows) if row.name == "long_axis_difference"), None)
     warnings = [f"the view {view} is missing" for view in APICAL_VIEWS if view not in views]
     if difference is not None and difference.reason and difference.value > 0:
