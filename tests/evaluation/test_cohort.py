@@ -10,7 +10,7 @@ import pytest
 
 from echomotion.core import DataError, Keypoints
 from echomotion.core.masks import PARASTERNAL_POINTS
-from echomotion.evaluation.cohort import TRUTH, cohort_tables, judge_cohort
+from echomotion.evaluation.cohort import MOTION, TRUTH, cohort_tables, judge_cohort
 from echomotion.simulate.patients import MIX, draw_cohort, draw_patient
 
 pytest.importorskip("sklearn")
@@ -52,8 +52,9 @@ class _Blind:
 def test_recordings_hold_a_whole_beat_and_a_stopped_run_is_taken_up(tmp_path, monkeypatch):
     monkeypatch.setattr("echomotion.evaluation.cohort.SHAPE", (48, 64))
     tables = cohort_tables(tmp_path, {"blind": _Blind()}, 11)
-    assert list(tables) == [TRUTH, "blind"]
-    assert [len(table) for table in tables.values()] == [11, 11]
+    assert list(tables) == [TRUTH, "blind", MOTION]
+    assert [len(table) for table in tables.values()] == [11, 11, 11]
+    assert np.allclose(tables[MOTION].filter(like="word_").sum(axis=1), 1)
     assert (tmp_path / "features-0-true-curves.csv").exists()
     shards = sorted((tmp_path / "hearts").iterdir())
     before = [path.stat().st_mtime_ns for path in shards]

@@ -21,6 +21,7 @@ from echomotion.evaluation.classification import (
     evaluate_classifier,
 )
 from echomotion.evaluation.comparison import CONFIDENCE
+from echomotion.evaluation.motion_features import motion_descriptors, word_counts
 from echomotion.io.write import write_table
 from echomotion.measure.cycle_features import cycle_features
 from echomotion.measure.keypoint_measurements import keypoint_measurements
@@ -30,7 +31,7 @@ from echomotion.simulate.sequence import Sequence, simulate
 from echomotion.simulate.store import stored_calipers, write_shard
 
 DISEASES = tuple(label for label in MIX if label != NORMAL)
-TRUTH = "true curves"
+TRUTH, MOTION = "true curves", "motion features"
 FRAMES, SHAPE = 36, (240, 320)
 # Of a cycle that a recording holds, so that the whole of one is seen.
 _CYCLES = 1.2
@@ -91,22 +92,28 @@ def cohort_tables(
     difficulty: float | None = 0.5,
     progress: Step | None = None,
 ) -> dict[str, pd.DataFrame]:
-    """A cohort table for the true curves and for each detector, also as ``features-NAME.csv`` in the folder.
+    """A cohort table for the true curves, for each detector and for motion features, also as csv in the folder.
 
     Patients without features (no whole beat, a point not found on too many frames) are left out of a table.
     """
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in (TRUTH, *detectors)}
+    patients: list[dict[str, Any]] = []
+    motion = []
     recordings = simulate_cohort(Path(folder) / "hearts", count, seed=seed, difficulty=difficulty, progress=progress)
     for done, (patient, recording) in enumerate(recordings, start=1):
         found = {TRUTH: stored_calipers(recording.parameters)}
         found |= {name: detector.detect(recording.clip) for name, detector in detectors.items()}
+        patients.append({PATIENT: patient.name, LABEL: patient.label})
+        motion.append(motion_descriptors(recording.clip))
         for name, keypoints in found.items():
             features = _features(recording, keypoints)
             if features:
-                rows[name].append({PATIENT: patient.name, LABEL: patient.label} | features)
+                rows[name].append(patients[-1] | features)
         if progress is not None:
             progress("key-points", done, count)
     tables = {name: pd.DataFrame(part) for name, part in rows.items()}
+    words = pd.DataFrame(word_counts(motion, seed=seed)).add_prefix("word_")
+    tables[MOTION] = pd.concat([pd.DataFrame(patients), words], axis=1)
     for number, (name, table) in enumerate(tables.items()):
         write_table(Path(folder) / f"features-{number}-{name.split(':')[0].replace(' ', '-')}.csv", table)
     return tables
