@@ -219,7 +219,7 @@ def _curves(clip: Clip, wall: Mapping[str, Sequence[StrainCurves]], volumes: Vol
 
 
 # Segmenters whose weights have seen four-chamber views alone.
-_FOUR_CHAMBER = ("unet", "pointseg_small")
+_FOUR_CHAMBER = ("unet", "pointseg_small", "ncmnet")
 
 
 def _warnings(clip: Clip, phases: Phases, reason: str, options: AnalysisOptions, *, tracked: bool) -> tuple[str, ...]:
