@@ -85,6 +85,15 @@ def camus_root(root: str | Path) -> Path:
     raise DatasetError(f"{root} is no CAMUS folder: it has no database_nifti; download CAMUS in its NIfTI layout")
 
 
+def is_camus(root: str | Path) -> bool:
+    """Whether a folder is one of CAMUS."""
+    try:
+        camus_root(root)
+    except DatasetError:
+        return False
+    return True
+
+
 def read_camus(root: str | Path, split: str, view: str = "4CH") -> Iterator[CamusFrame]:
     """Frames of a split, patient by patient, end-diastole first.
 

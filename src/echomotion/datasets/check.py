@@ -124,10 +124,6 @@ def _has(name: str) -> Callable[[Path], bool]:
     return lambda root: (root / name).is_file()
 
 
-def _is_camus(root: Path) -> bool:
-    return any((base / "database_nifti").is_dir() for base in (root, root / "CAMUS_public"))
-
-
 def _is_annotated(root: Path) -> bool:
     first = next((path for path in sorted(root.glob("*.csv")) if path.name != keypoints.FACTS), None)
     if first is None:
@@ -142,7 +138,7 @@ def _is_tracking(root: Path) -> bool:
 
 # How each layout is recognised, and the counts of its recordings one after the other. The most particular come first.
 LAYOUTS: dict[str, tuple[Callable[[Path], bool], Callable[[Path, list[str]], Iterator[Counts]]]] = {
-    "camus": (_is_camus, _camus),
+    "camus": (camus.is_camus, _camus),
     "echonet_dynamic": (_has(echonet_dynamic.FILES), _echonet_dynamic),
     "echonet_lvh": (
         _has(echonet_lvh.TABLE),

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from echomotion.core import APICAL_CLASSES, DataError, DatasetError
-from echomotion.datasets.camus import camus_root, read_camus_pairs
+from echomotion.datasets.camus import is_camus, read_camus_pairs
 from echomotion.datasets.echonet_dynamic import FILES
 from echomotion.datasets.simulated import StoredSequence, read_simulated
 from echomotion.datasets.splits import split_off
@@ -142,7 +142,7 @@ class SemiSupervisedTask:
         self.beats: list[JoinedBeat] = []
         self.sequences: list[SparseVideo] = []
         self.classes = dict(APICAL_CLASSES)
-        self.camus = _is_camus(data)
+        self.camus = is_camus(data)
         if self.camus:
             self._read_camus(data, side)
         else:
@@ -303,14 +303,6 @@ def clip_logits(network: nn.Module, frames: Tensor) -> tuple[Tensor, Tensor | No
         return network(frames.flatten(0, 1)[:, None]).unflatten(0, frames.shape[:2]), None
     found = network(frames[:, :, None])
     return found.logits, found.coarse
-
-
-def _is_camus(data: str | Path) -> bool:
-    try:
-        camus_root(data)
-    except DatasetError:
-        return False
-    return True
 
 
 def _one_mask(sequence: StoredSequence) -> SparseVideo:
