@@ -109,13 +109,18 @@ def _header(analysis: Analysis) -> str:
         ("Frames", fact(str(clip.n_frames), f"{columns} x {rows} px")),
         ("Duration", fact(f"{clip.times_s[-1] - clip.times_s[0]:.2f} s")),
         ("Frame rate", fact(rate, f"from {source.times_origin}")),
-        ("Pixel size", fact(size, f"from {size_origin}" if size_origin else "")),
+        ("Pixel size", fact(size, _origin(size_origin))),
         ("Heart phases", fact(*_phases(analysis))),
     ]
     return (
         f'<header><p class="eyebrow">echomotion · echocardiography report</p><h1>{text(source.name)}</h1>'
         f"{definitions(facts, 'facts')}</header>"
     )
+
+
+def _origin(origin: str) -> str:
+    """Where a value came from; some origins say "from" themselves."""
+    return f"from {origin}" if origin and " from " not in origin else origin
 
 
 def _phases(analysis: Analysis) -> tuple[str, str]:
