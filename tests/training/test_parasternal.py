@@ -9,7 +9,7 @@ import yaml
 
 from echomotion.core import DataError
 from echomotion.models.keypoints.echoglad import EchoGLADConfig, EchoGLADNetwork
-from echomotion.models.keypoints.trnet import make_teacher, pseudo_labels
+from echomotion.models.keypoints.trnet import Seen, make_teacher, pseudo_labels
 from echomotion.models.registry import create_keypoint_detector
 from echomotion.training import pwcnet, sknet, trnet
 from echomotion.training.ablation import ablation_of
@@ -43,7 +43,7 @@ def cines(folder, count, seed, *, side, every=1, progress=None):
     y, x = np.mgrid[:side, :side]
     frames = [sum(200 * np.exp(-((x - p[0]) ** 2 + (y - p[1]) ** 2) / 8) for p in xy[:, t]) + 20 for t in range(6)]
     noise = np.random.default_rng(seed).integers(0, 20, (6, side, side))
-    return [ParasternalCine("spots", (np.stack(frames) + noise).clip(0, 255).astype(np.uint8), xy, xy, 0.5)] * 2
+    return [ParasternalCine("spots", (np.stack(frames) + noise).clip(0, 255).astype(np.uint8), xy, xy, 0.5, 1 / 30)] * 2
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +57,7 @@ def recipe(tmp_path, name, weights=None):
     values["options"] = SMALL_NETWORKS[name]
     values["training"] = {**SMALL_TRAINING[name]}
     if name == "trnet" and weights is not None:
-        values["training"] |= {"sknet": weights["sknet"], "teacher_weights": weights["pwcnet"]}
+        values["training"] |= {"sknet": weights["sknet"], "teacher": "pwcnet", "teacher_weights": weights["pwcnet"]}
     values["schedule"] = {"steps": 4, "validate_every": 2, "warmup": 1}
     path = tmp_path / f"{name}.yaml"
     path.write_text(yaml.safe_dump(values))
@@ -92,12 +92,20 @@ def test_trained_weights_make_detectors(tmp_path):
     assert detector.weights.card["sknet"]
 
 
-def test_a_tracker_may_be_the_teacher():
+def test_pseudo_labels_of_a_tracker_may_be_held_on_what_is_seen_on_all_frames():
     cine = cines("", 1, 0, side=64)[0]
     true = torch.from_numpy(cine.xy.swapaxes(0, 1).copy())
-    labels = pseudo_labels(make_teacher("lucas_kanade"), cine.frames, 2, true[2])
-    assert torch.equal(labels[2], true[2])
-    assert (labels - true).norm(dim=-1).max() < 1
+    # The reference frame, which carries everything, is seen 2 px off; the others are seen where they are.
+    xy = true.clone()
+    xy[2, :, 0] += 2
+    seen = Seen(torch.empty(0), (), torch.empty(0), xy, torch.ones(xy.shape[:2]))
+    teacher = make_teacher("lucas_kanade")
+    carried = pseudo_labels(teacher, cine.frames, 2, seen, None)
+    assert torch.equal(carried[2], xy[2])
+    held = pseudo_labels(teacher, cine.frames, 2, seen, 2.0)
+    off = [float((labels - true).norm(dim=-1).mean()) for labels in (carried, held)]
+    assert off[0] > 1
+    assert off[1] < off[0] / 2
 
 
 def test_key_points_go_where_the_picture_goes():

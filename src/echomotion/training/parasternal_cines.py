@@ -31,6 +31,8 @@ class ParasternalCine:
         The material points that the calipers touch at end-diastole.
     px_mm : float
         Size of a px of the grid.
+    frame_interval_s : float
+        Median time between frames.
     """
 
     name: str
@@ -38,6 +40,7 @@ class ParasternalCine:
     xy: NDArray[np.float32]
     tissue: NDArray[np.float32]
     px_mm: float
+    frame_interval_s: float
 
     @classmethod
     def of(cls, sequence: StoredSequence, side: int, every: int = 1) -> ParasternalCine:
@@ -57,6 +60,7 @@ class ParasternalCine:
             xy.astype(np.float32),
             tissue.astype(np.float32),
             spacing / geometry.scale[0],
+            every * clip.frame_interval_s,
         )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from echomotion.models.keypoints.anchoring import anchored
+from echomotion.models.keypoints.anchoring import ANCHOR_S, anchored
 from echomotion.models.keypoints.sknet import GRID, sknet_network
 from echomotion.models.keypoints.trnet import (
     DEFAULT_TEACHER,
@@ -51,6 +51,9 @@ class TRNetTraining:
         Whether the pseudo-flow and the patch correlation loss are used.
     teacher : str
         What gives pseudo labels: ``pwcnet``, the flow network, as in the paper, or a registered tracker.
+    held : bool
+        Whether pseudo labels are held on SK-net's key-points of all frames, as what is detected is
+        (:mod:`echomotion.models.keypoints.anchoring`); in the paper they start from those of the reference alone.
     sknet, teacher_weights : str or None
         Folders of weights, in place of the installed ones.
     """
@@ -69,6 +72,7 @@ class TRNetTraining:
     pseudo: bool = True
     patch: bool = True
     teacher: str = DEFAULT_TEACHER
+    held: bool = True
     sknet: str | None = None
     teacher_weights: str | None = None
 
@@ -102,7 +106,8 @@ class TRNetTask:
         choice = int(rng.integers(self.training.references))
         reference = reference_frame(seen.confidence, "confident") if choice == 0 else int(extra[choice])
         if (number, reference) not in self._labels:
-            labels = pseudo_labels(self.teacher, cine.frames, reference, seen.xy[reference])
+            width = ANCHOR_S / cine.frame_interval_s if self.training.held else None
+            labels = pseudo_labels(self.teacher, cine.frames, reference, seen, width)
             self._labels[number, reference] = labels
         size = self.config.window
         count = len(cine.frames)
@@ -157,7 +162,7 @@ class TRNetTask:
             reference = reference_frame(seen.confidence, "confident")
             xy = refine(network, seen, reference)  # type: ignore[arg-type]
             true, tissue = (torch.from_numpy(part.swapaxes(0, 1).copy()) for part in (cine.xy, cine.tissue))
-            better = anchored(xy, seen.xy, seen.confidence)
+            better = anchored(xy, seen.xy, seen.confidence, ANCHOR_S / cine.frame_interval_s)
             moved = (xy - xy[reference]) - (tissue - tissue[reference])
             apart = {"anchored": better - true, "plain": xy - true, "sknet": seen.xy - true, "tissue": moved}
             for name, vectors in apart.items():

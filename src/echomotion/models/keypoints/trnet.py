@@ -31,7 +31,7 @@ from echomotion.models.weights import Weights, find_weights
 from echomotion.preprocess.grid import to_model_grid
 
 REFERENCES = ("confident", "first", "random")
-DEFAULT_TEACHER = "pwcnet"
+FLOW_TEACHER, DEFAULT_TEACHER = "pwcnet", "echomotion_tracker"
 _BATCH = 8
 # Of the fitting to one clip.
 _ADAPT_RATE = 1e-4
@@ -168,19 +168,21 @@ def patches_of(frames: Tensor, xy: Tensor, side: int) -> Tensor:
 
 def make_teacher(name: str, weights: str | None = None) -> PWCNetEstimator | Tracker:
     """What gives pseudo labels: ``pwcnet``, the flow network, or a registered tracker."""
-    if name == DEFAULT_TEACHER:
+    if name == FLOW_TEACHER:
         return PWCNetEstimator(pwcnet_network(find_weights(name, weights)))
     return create_tracker(name, weights=weights)
 
 
 @torch.no_grad()
 def pseudo_labels(
-    teacher: PWCNetEstimator | Tracker, frames: NDArray[np.uint8], reference: int, k_ref: Tensor
+    teacher: PWCNetEstimator | Tracker, frames: NDArray[np.uint8], reference: int, seen: Seen, width: float | None
 ) -> Tensor:
-    """Trajectories (T, 4, 2) of the reference key-points through frames (T, H, W) of the grid, without annotation.
+    """Trajectories (T, 4, 2) of the key-points of frames (T, H, W) of the grid, without annotation.
 
-    By the flow from the reference to every frame, or by a tracker.
+    The teacher, the flow from the reference to every frame or a tracker, carries SK-net's points of the reference
+    frame; with a `width` they are then held on those of all frames (:func:`.anchoring.anchored`), the reference too.
     """
+    k_ref = seen.xy[reference]
     if isinstance(teacher, PWCNetEstimator):
         field = torch.from_numpy(teacher.on_grid(frames, reference))
         full = functional.interpolate(field, size=frames.shape[1:], mode="bilinear", align_corners=False)
@@ -194,7 +196,7 @@ def pseudo_labels(
         labels = torch.from_numpy(tracks.xy.swapaxes(0, 1).copy())
         labels = torch.where(torch.isfinite(labels), labels, k_ref)
     labels[reference] = k_ref
-    return labels
+    return labels if width is None else anchored(labels, seen.xy, seen.confidence, width)
 
 
 class TRNetDetector:
@@ -228,7 +230,7 @@ class TRNetDetector:
         """Points (T, 4, 2) in px of the grid and confidence (T, 4) of frames (T, 224, 224); `width` of the anchor."""
         seen = look(self.static, frames, progress)
         reference = reference_frame(seen.confidence, self.options.reference)
-        network = self._fitted(seen, frames, reference) if self.options.adapt else self.network
+        network = self._fitted(seen, frames, reference, width) if self.options.adapt else self.network
         with torch.no_grad():
             xy = refine(network, seen, reference)
             if self.options.anchor:
@@ -246,13 +248,13 @@ class TRNetDetector:
         alike = (vectors * vectors[:, reference : reference + 1]).sum(dim=-1).T.clamp(0, 1)
         return (own + seen.confidence[reference] * alike) / 2
 
-    def _fitted(self, seen: Seen, frames: NDArray[np.uint8], reference: int) -> TRNetwork:
+    def _fitted(self, seen: Seen, frames: NDArray[np.uint8], reference: int, width: float) -> TRNetwork:
         """A copy of the network, fitted to the clip by the losses that need no key-points."""
         if self.teacher is None:
             raise ModelError("trnet needs a teacher to be fitted to a clip: the flow network, or a tracker")
         network = copy.deepcopy(self.network).train()
         optimiser = torch.optim.AdamW(network.parameters(), _ADAPT_RATE)
-        labels = pseudo_labels(self.teacher, frames, reference, seen.xy[reference])
+        labels = pseudo_labels(self.teacher, frames, reference, seen, width if self.options.anchor else None)
         parts = window_frames(len(frames), network.config.window)
         for number in range(self.options.adapt):
             at = parts[number % len(parts)]
