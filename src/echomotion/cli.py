@@ -73,6 +73,7 @@ benchmark_app.command("segmentation")(cli_segmenters.benchmark_segmentation)
 benchmark_app.command("ablation")(cli_segmenters.ablation)
 benchmark_app.command("classification")(cli_keypoints.cohort)
 benchmark_app.command("few-labels")(cli_segmenters.few_labels)
+benchmark_app.command("few-keypoints")(cli_keypoints.few_keypoints)
 
 CLIP_HELP = "DICOM, AVI, MP4, MOV, GIF, TIFF, NIfTI, MHD, NPY or NPZ file, or a folder of PNG or JPEG images."
 ClipName = Annotated[str, typer.Argument(metavar="CLIP", help=CLIP_HELP)]

@@ -18,6 +18,7 @@ from echomotion.terminal import (
     plain_text,
     progress_bar,
     rows_table,
+    share_of,
     step,
 )
 
@@ -172,6 +173,62 @@ def cohort(
         finish_evaluation({**facts, "rows": _finite(rows)}, shown, folder / "cohort.json", as_json)
 
     for_each(["cohort"], work, as_json=as_json)
+
+
+def few_keypoints(
+    data: Annotated[Path, typer.Option(help="Folder of simulated parasternal cines; `fit` and `selection` in it.")],
+    held: Annotated[Path, typer.Option(help="Folder of simulated parasternal sequences that judge.")],
+    folder: Annotated[Path, typer.Option("-o", "--output", help="Receives two runs for each share, table, figure.")],
+    share: Annotated[list[str] | None, typer.Option(help="Cines with key-points; 10% and 100% if none.")] = None,
+    static: Annotated[str, typer.Option(help="Recipe of SK-net.")] = "sknet",
+    temporal: Annotated[str, typer.Option(help="Recipe of TR-net.")] = "trnet",
+    static_steps: Annotated[int | None, typer.Option(min=1, help="Of SK-net, in place of its recipe's.")] = None,
+    temporal_steps: Annotated[int | None, typer.Option(min=1, help="Of TR-net, in place of its recipe's.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Train SK-net with few key-points and TR-net over it without any: what TR-net gains with each share."""
+
+    def work(_: str) -> None:
+        needs_extra("train", "lightning_fabric")
+        from echomotion.evaluation.keypoint_study import draw_keypoint_study, keypoint_study_rows
+        from echomotion.evaluation.keypoints import evaluate_keypoints, simulated_cases
+        from echomotion.training.keypoint_study import train_few_keypoints
+
+        shares = [share_of(text) for text in share or ("10%", "100%")]
+        cases = list(simulated_cases(held))
+        with progress_bar("few key-points", quiet=as_json) as stage:
+            runs = train_few_keypoints(
+                shares,
+                data,
+                folder,
+                static=static,
+                temporal=temporal,
+                static_steps=static_steps,
+                temporal_steps=temporal_steps,
+                progress=stage,
+            )
+            found = {}
+            for key, run in runs.items():
+                detectors = (
+                    create_keypoint_detector("sknet", weights=str(run.sknet)),
+                    create_keypoint_detector("trnet", weights=str(run.trnet), sknet=str(run.sknet)),
+                )
+                first, second = (
+                    evaluate_keypoints(each, cases, progress=step(stage, f"{each.name}, {100 * key:g} %"))
+                    for each in detectors
+                )
+                found[key] = (first, second)
+        rows = keypoint_study_rows(found)
+        draw_keypoint_study(rows, folder / "few-keypoints.svg")
+        facts = {
+            "held": Path(held).name,
+            "clips": len(cases),
+            "sknet_steps": static_steps,
+            "trnet_steps": temporal_steps,
+        }
+        finish_evaluation({**facts, "rows": _finite(rows)}, rows, folder / "few-keypoints.json", as_json)
+
+    for_each(["few key-points"], work, as_json=as_json)
 
 
 def method_of(entry: str) -> tuple[str, dict[str, Any]]:

@@ -7,12 +7,13 @@ import pytest
 import torch
 import yaml
 
-from echomotion.core import DataError
+from echomotion.core import Clip, DataError
 from echomotion.models.keypoints.echoglad import EchoGLADConfig, EchoGLADNetwork
 from echomotion.models.keypoints.trnet import Seen, make_teacher, pseudo_labels
 from echomotion.models.registry import create_keypoint_detector
 from echomotion.training import pwcnet, sknet, trnet
 from echomotion.training.ablation import ablation_of
+from echomotion.training.keypoint_study import train_few_keypoints
 from echomotion.training.parasternal_cines import ParasternalCine
 from echomotion.training.recipe import read_recipe, run_recipe
 from echomotion.training.sknet import augmented
@@ -124,6 +125,21 @@ def test_a_recipe_with_an_unknown_field_is_refused(tmp_path):
     path.write_text(yaml.safe_dump(values))
     with pytest.raises(DataError, match="speed"):
         run_recipe(str(path), tmp_path, tmp_path / "run")
+
+
+def test_few_key_points_train_both_networks_for_each_share(tmp_path):
+    weights = write_all(tmp_path / "weights")
+    recipes = {name: str(recipe(tmp_path, name, weights)) for name in ("sknet", "trnet")}
+    shares = (0.5, 1.0)
+    runs = train_few_keypoints(
+        shares, tmp_path, tmp_path / "study", static=recipes["sknet"], temporal=recipes["trnet"], static_steps=2
+    )
+    assert list(runs) == list(shares)
+    for run in runs.values():
+        detector = create_keypoint_detector("trnet", weights=str(run.trnet), sknet=str(run.sknet))
+        assert len(detector.detect(Clip(np.zeros((4, 64, 64), np.uint8), np.arange(4) / 30)).names) == 4
+    curve = (runs[0.5].sknet / "curve.csv").read_text().splitlines()
+    assert curve[-1].startswith("2,")
 
 
 def test_parts_of_trnet_are_switched_off_one_by_one(tmp_path):
