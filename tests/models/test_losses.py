@@ -94,15 +94,22 @@ def test_a_teacher_counts_as_far_as_it_is_sure():
         assert float(pseudo_label_loss(pupil, taught)) == pytest.approx(weight * math.log(2), abs=1e-4)
 
 
-def test_boundaries_may_move_as_far_as_a_wall_does():
-    frames = torch.zeros(1, 3, 1, 24, 24)
-    for t, shift in enumerate((0, 2, 8)):
-        frames[0, t, :, 4:12, 4 + shift : 12 + shift] = 1
-    near = torch.tensor([[True, False]])
-    assert float(boundary_constraint(frames, near, radius=2)) == 0
-    assert float(boundary_constraint(frames, near, radius=1)) > 0
-    assert float(boundary_constraint(frames, torch.tensor([[False, True]]), radius=2)) > 0.2
-    assert float(boundary_constraint(frames, torch.tensor([[False, False]]), radius=1)) == 0
+def test_a_boundary_may_move_evenly_but_not_tremble():
+    x = torch.arange(32.0)
+
+    def wall(*places):
+        """A soft edge at these places on frames in a row."""
+        return torch.stack([torch.sigmoid(x - place).expand(1, 8, 32) for place in places])[None]
+
+    near = torch.ones(1, 3, dtype=torch.bool)
+    still = float(boundary_constraint(wall(12, 12, 12, 12), near))
+    even = float(boundary_constraint(wall(12, 12.5, 13, 13.5), near))
+    trembling = float(boundary_constraint(wall(12, 12.5, 12, 12.5), near))
+    assert still == 0
+    assert trembling > 5 * even
+    # Frames that are far apart in time have nothing to do with each other.
+    assert float(boundary_constraint(wall(12, 20, 12, 20), torch.tensor([[True, False, True]]))) == 0
+    assert float(boundary_constraint(wall(12, 20), near[:, :1])) == 0
 
 
 def test_a_heat_map_that_is_right_costs_nothing_and_peaks_weigh_most():

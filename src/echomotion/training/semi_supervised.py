@@ -40,6 +40,8 @@ from echomotion.training.sparse_videos import (
 )
 from echomotion.training.videos import apical_labels, cached_beat, dice, scaled
 
+# Boundaries are compared over so many px, further than a wall moves in a frame.
+_COARSE = 4
 # Frames that set the statistics of the encoder's normalisations.
 _MEASURED = 32
 # One in ten videos of a folder chooses between checkpoints.
@@ -79,8 +81,6 @@ class SemiSupervisedTraining:
         Probability from which on the teacher is listened to.
     boundary : float
         Weight of the boundaries' constraint.
-    boundary_px : float
-        How far a wall moves from frame to frame, in px at a grid of 256.
     coarse : float
         Weight of what the network says before masked attention.
     pretrained : bool
@@ -109,8 +109,7 @@ class SemiSupervisedTraining:
     unlabelled: float = 1.0
     rise: float = 0.3
     least: float = 0.7
-    boundary: float = 0.1
-    boundary_px: float = 4.0
+    boundary: float = 0.5
     coarse: float = 0.5
     pretrained: bool = True
     start: str = ""
@@ -200,11 +199,9 @@ class SemiSupervisedTask:
                 taught, _ = clip_logits(self.teacher, weak)
             total = total + weight * pseudo_label_loss(logits[~labelled], taught[~labelled], own.least)
         if own.boundary and bool(near.any()):
-            half = functional.avg_pool2d(logits.softmax(dim=2)[:, :, 1:].flatten(0, 1), 2).unflatten(
-                0, logits.shape[:2]
-            )
-            radius = max(1, round(own.boundary_px * strong.shape[-1] / 256 / 2))
-            total = total + own.boundary * boundary_constraint(half, near, radius)
+            foreground = logits.softmax(dim=2)[:, :, 1:].flatten(0, 1)
+            coarse_view = functional.avg_pool2d(foreground, _COARSE).unflatten(0, logits.shape[:2])
+            total = total + own.boundary * boundary_constraint(coarse_view, near)
         return total
 
     @torch.inference_mode()
