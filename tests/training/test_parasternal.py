@@ -101,9 +101,9 @@ def test_pseudo_labels_of_a_tracker_may_be_held_on_what_is_seen_on_all_frames():
     xy[2, :, 0] += 2
     seen = Seen(torch.empty(0), (), torch.empty(0), xy, torch.ones(xy.shape[:2]))
     teacher = make_teacher("lucas_kanade")
-    carried = pseudo_labels(teacher, cine.frames, 2, seen, None)
+    carried = pseudo_labels(teacher, cine.frames, 2, xy, seen, None)
     assert torch.equal(carried[2], xy[2])
-    held = pseudo_labels(teacher, cine.frames, 2, seen, 2.0)
+    held = pseudo_labels(teacher, cine.frames, 2, xy, seen, 2.0)
     off = [float((labels - true).norm(dim=-1).mean()) for labels in (carried, held)]
     assert off[0] > 1
     assert off[1] < off[0] / 2

@@ -15,6 +15,7 @@ from echomotion.models.keypoints.sknet import GRID, sknet_network
 from echomotion.models.keypoints.trnet import (
     DEFAULT_TEACHER,
     Seen,
+    first_trajectories,
     look,
     make_teacher,
     patches_of,
@@ -64,7 +65,7 @@ class TRNetTraining:
     selection_seed: int = 9011
     batch: int = 2
     references: int = 2
-    jitter_px: float = 1.5
+    jitter_px: float = 0.5
     reverse: bool = True
     alpha: float = 0.8
     beta: float = 0.8
@@ -105,9 +106,10 @@ class TRNetTask:
         extra = np.random.default_rng([self.training.seed, number]).permutation(len(cine.frames))
         choice = int(rng.integers(self.training.references))
         reference = reference_frame(seen.confidence, "confident") if choice == 0 else int(extra[choice])
+        first = first_trajectories(seen, cine.frame_interval_s)
         if (number, reference) not in self._labels:
             width = ANCHOR_S / cine.frame_interval_s if self.training.held else None
-            labels = pseudo_labels(self.teacher, cine.frames, reference, seen, width)
+            labels = pseudo_labels(self.teacher, cine.frames, reference, first, seen, width)
             self._labels[number, reference] = labels
         size = self.config.window
         count = len(cine.frames)
@@ -115,13 +117,13 @@ class TRNetTask:
         if self.training.reverse and rng.random() < 0.5:
             order = order[::-1].copy()
         at = torch.from_numpy(order)
-        noise = torch.from_numpy(rng.normal(0, self.training.jitter_px, (size, *seen.xy.shape[1:]))).float()
+        noise = torch.from_numpy(rng.normal(0, self.training.jitter_px, (size, *first.shape[1:]))).float()
         away = at - reference if order[0] <= order[-1] else reference - at
         return [
             seen.frames[at],
             seen.frames[reference : reference + 1],
-            seen.xy[reference],
-            seen.xy[at] + noise,
+            first[reference],
+            first[at] + noise,
             away.float(),
             self._labels[number, reference][at],
             *(x[at] for x in seen.features),
@@ -160,7 +162,8 @@ class TRNetTask:
         found: dict[str, list[np.ndarray]] = {"anchored": [], "plain": [], "sknet": [], "tissue": []}
         for cine, seen in self.selection:
             reference = reference_frame(seen.confidence, "confident")
-            xy = refine(network, seen, reference)  # type: ignore[arg-type]
+            first = first_trajectories(seen, cine.frame_interval_s)
+            xy = refine(network, seen, reference, first)  # type: ignore[arg-type]
             true, tissue = (torch.from_numpy(part.swapaxes(0, 1).copy()) for part in (cine.xy, cine.tissue))
             better = anchored(xy, seen.xy, seen.confidence, ANCHOR_S / cine.frame_interval_s)
             moved = (xy - xy[reference]) - (tissue - tissue[reference])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from echomotion.models.keypoints.trnet import (
     Seen,
     TRNetDetector,
     TRNetOptions,
+    first_trajectories,
     look,
     patches_of,
     reference_frame,
@@ -63,9 +65,23 @@ def test_without_training_nothing_moves_and_the_reference_never_does():
     seen = seen_clip(6)
     steps = refine_window(refining_network(), seen, 2, np.arange(6), seen.xy + 1)
     assert len(steps) == REFINING.iterations
-    wanted = seen.xy + 1
-    wanted[2] = seen.xy[2]
-    assert all(torch.allclose(step, wanted) for step in steps)
+    assert all(torch.allclose(step, seen.xy + 1) for step in steps)
+    moving = refining_network()
+    torch.nn.init.normal_(moving.step.weight, std=0.1)
+    last = refine_window(moving, seen, 2, np.arange(6), seen.xy + 1)[-1]
+    still = torch.arange(6) == 2
+    assert torch.equal(last[still], seen.xy[still] + 1)
+    assert (last[~still] - seen.xy[~still] - 1).abs().max() > 0.01
+
+
+def test_trajectories_start_from_points_averaged_over_a_short_time():
+    seen = seen_clip(30)
+    trembling = seen._replace(xy=100 + torch.randn(30, 4, 2, generator=torch.Generator().manual_seed(0)))
+    first = first_trajectories(trembling, 0.02)
+    assert 0.2 < float((first - 100).std()) < 0.6
+    # One frame has no neighbours, and no clock.
+    alone = seen._replace(xy=seen.xy[:1], confidence=seen.confidence[:1])
+    assert torch.allclose(first_trajectories(alone, math.inf), seen.xy[:1], atol=1e-4)
 
 
 @pytest.mark.parametrize("semantic", [True, False])
@@ -87,7 +103,7 @@ def test_windows_cover_every_frame_and_join_without_a_seam():
         assert set(np.concatenate(parts).tolist()) == set(range(count))
     for count in (1, 4, 6, 15):
         seen = seen_clip(count)
-        assert torch.allclose(refine(refining_network(), seen, 0), seen.xy, atol=1e-4)
+        assert torch.allclose(refine(refining_network(), seen, 0, seen.xy), seen.xy, atol=1e-4)
 
 
 def test_the_surest_frame_is_the_reference():
@@ -121,13 +137,13 @@ def test_fitting_to_a_clip_changes_a_copy(tmp_path):
     before = {name: part.clone() for name, part in network.state_dict().items()}
     frames = np.random.default_rng(1).integers(0, 255, (6, 64, 64), dtype=np.uint8)
     detector = TRNetDetector(static, network, TRNetOptions(adapt=2, anchor=False), PWCNetEstimator(PWCNetwork(FLOW)))
-    fitted, _ = detector.on_grid(frames)
-    plain, _ = TRNetDetector(static, network, TRNetOptions(anchor=False)).on_grid(frames)
+    fitted, _ = detector.on_grid(frames, 0.04)
+    plain, _ = TRNetDetector(static, network, TRNetOptions(anchor=False)).on_grid(frames, 0.04)
     assert all(torch.equal(part, before[name]) for name, part in network.state_dict().items())
     assert np.isfinite(fitted).all()
     assert not np.array_equal(fitted, plain)
     with pytest.raises(ModelError, match="needs a teacher"):
-        TRNetDetector(static, network, TRNetOptions(adapt=1)).on_grid(frames)
+        TRNetDetector(static, network, TRNetOptions(adapt=1)).on_grid(frames, 0.04)
 
 
 def test_features_of_other_weights_are_refused(tmp_path):

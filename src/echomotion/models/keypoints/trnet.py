@@ -7,6 +7,7 @@ docs/parasternal.md.
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -32,6 +33,8 @@ from echomotion.preprocess.grid import to_model_grid
 
 REFERENCES = ("confident", "first", "random")
 FLOW_TEACHER, DEFAULT_TEACHER = "pwcnet", "echomotion_tracker"
+# Width (s) of the average over time of SK-net's points from which trajectories start, chosen as ANCHOR_S was.
+START_S = 0.03
 _BATCH = 8
 # Of the fitting to one clip.
 _ADAPT_RATE = 1e-4
@@ -132,29 +135,34 @@ def window_frames(count: int, size: int) -> list[NDArray[np.int64]]:
     return [np.arange(start, start + size) for start in starts]
 
 
+def first_trajectories(seen: Seen, interval_s: float) -> Tensor:
+    """Trajectories (T, 4, 2) that are refined: SK-net's points, averaged over a time in which a wall hardly moves."""
+    return anchored(torch.zeros_like(seen.xy), seen.xy, seen.confidence, START_S / interval_s)
+
+
 def refine_window(
-    network: TRNetwork, seen: Seen, reference: int, frames: NDArray[np.int64], initial: Tensor
+    network: TRNetwork, seen: Seen, reference: int, frames: NDArray[np.int64], first: Tensor
 ) -> list[Tensor]:
-    """Trajectories (T, 4, 2) of one window's frames after each refinement, from `initial` (T, 4, 2)."""
+    """Trajectories (N, 4, 2) on N frames of a window after each refinement, from `first` (T, 4, 2)."""
     at = torch.from_numpy(frames)
     return network(
         seen.frames[at],
         [x[at] for x in seen.features],
         (seen.frames[reference : reference + 1], [x[reference : reference + 1] for x in seen.features]),
-        seen.xy[reference],
-        initial,
-        (at - reference).to(initial),
+        first[reference],
+        first[at],
+        (at - reference).to(first),
     )
 
 
-def refine(network: TRNetwork, seen: Seen, reference: int) -> Tensor:
-    """Trajectories (T, 4, 2) over all frames; windows that overlap are blended."""
-    count = len(seen.xy)
-    total, weight = torch.zeros_like(seen.xy), torch.zeros(count, 1, 1)
+def refine(network: TRNetwork, seen: Seen, reference: int, first: Tensor) -> Tensor:
+    """Trajectories (T, 4, 2) over all frames, from `first` of that shape; windows that overlap are blended."""
+    count = len(first)
+    total, weight = torch.zeros_like(first), torch.zeros(count, 1, 1)
     size = network.config.window
     ramp = (torch.arange(size) + 1.0).minimum(size - torch.arange(size))[:, None, None]
     for frames in window_frames(count, size):
-        found = refine_window(network, seen, reference, frames, seen.xy[torch.from_numpy(frames)])[-1]
+        found = refine_window(network, seen, reference, frames, first)[-1]
         known = min(size, count)
         total[frames[:known]] += found[:known] * ramp[:known]
         weight[frames[:known]] += ramp[:known]
@@ -175,14 +183,20 @@ def make_teacher(name: str, weights: str | None = None) -> PWCNetEstimator | Tra
 
 @torch.no_grad()
 def pseudo_labels(
-    teacher: PWCNetEstimator | Tracker, frames: NDArray[np.uint8], reference: int, seen: Seen, width: float | None
+    teacher: PWCNetEstimator | Tracker,
+    frames: NDArray[np.uint8],
+    reference: int,
+    first: Tensor,
+    seen: Seen,
+    width: float | None,
 ) -> Tensor:
     """Trajectories (T, 4, 2) of the key-points of frames (T, H, W) of the grid, without annotation.
 
-    The teacher, the flow from the reference to every frame or a tracker, carries SK-net's points of the reference
-    frame; with a `width` they are then held on those of all frames (:func:`.anchoring.anchored`), the reference too.
+    The teacher, the flow from the reference to every frame or a tracker, carries the points that `first` (T, 4, 2) has
+    on the reference frame; with a `width` they are then held on those that SK-net sees on all frames
+    (:func:`.anchoring.anchored`), the reference too.
     """
-    k_ref = seen.xy[reference]
+    k_ref = first[reference]
     if isinstance(teacher, PWCNetEstimator):
         field = torch.from_numpy(teacher.on_grid(frames, reference))
         full = functional.interpolate(field, size=frames.shape[1:], mode="bilinear", align_corners=False)
@@ -220,20 +234,22 @@ class TRNetDetector:
     def detect(self, clip: Clip, *, progress: Progress | None = None) -> Keypoints:
         """Find the key-points on all frames; see :class:`echomotion.models.base.KeypointDetector`."""
         frames, geometry = to_model_grid(clip, GRID)
-        width = self.options.anchor_s / clip.frame_interval_s if clip.n_frames > 1 else 0.0
-        xy, confidence = self.on_grid(frames, progress, width)
+        interval_s = clip.frame_interval_s if clip.n_frames > 1 else math.inf
+        xy, confidence = self.on_grid(frames, interval_s, progress)
         return Keypoints(geometry.to_native(xy.swapaxes(0, 1)).astype(np.float32), confidence.T, PARASTERNAL_POINTS)
 
     def on_grid(
-        self, frames: NDArray[np.uint8], progress: Progress | None = None, width: float = 0.0
+        self, frames: NDArray[np.uint8], interval_s: float, progress: Progress | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Points (T, 4, 2) in px of the grid and confidence (T, 4) of frames (T, 224, 224); `width` of the anchor."""
+        """Points (T, 4, 2) in px of the grid and confidence (T, 4) of frames (T, 224, 224), so many s apart."""
         seen = look(self.static, frames, progress)
         reference = reference_frame(seen.confidence, self.options.reference)
-        network = self._fitted(seen, frames, reference, width) if self.options.adapt else self.network
+        first = first_trajectories(seen, interval_s)
+        width = self.options.anchor_s / interval_s if self.options.anchor else None
+        network = self._fitted(seen, frames, reference, first, width) if self.options.adapt else self.network
         with torch.no_grad():
-            xy = refine(network, seen, reference)
-            if self.options.anchor:
+            xy = refine(network, seen, reference, first)
+            if width is not None:
                 xy = anchored(xy, seen.xy, seen.confidence, width)
             confidence = self._confidence(seen, reference, xy)
         return xy.numpy(), confidence.numpy()
@@ -248,18 +264,20 @@ class TRNetDetector:
         alike = (vectors * vectors[:, reference : reference + 1]).sum(dim=-1).T.clamp(0, 1)
         return (own + seen.confidence[reference] * alike) / 2
 
-    def _fitted(self, seen: Seen, frames: NDArray[np.uint8], reference: int, width: float) -> TRNetwork:
+    def _fitted(
+        self, seen: Seen, frames: NDArray[np.uint8], reference: int, first: Tensor, width: float | None
+    ) -> TRNetwork:
         """A copy of the network, fitted to the clip by the losses that need no key-points."""
         if self.teacher is None:
             raise ModelError("trnet needs a teacher to be fitted to a clip: the flow network, or a tracker")
         network = copy.deepcopy(self.network).train()
         optimiser = torch.optim.AdamW(network.parameters(), _ADAPT_RATE)
-        labels = pseudo_labels(self.teacher, frames, reference, seen, width if self.options.anchor else None)
+        labels = pseudo_labels(self.teacher, frames, reference, first, seen, width)
         parts = window_frames(len(frames), network.config.window)
         for number in range(self.options.adapt):
             at = parts[number % len(parts)]
             index = torch.from_numpy(at)
-            steps = refine_window(network, seen, reference, at, seen.xy[index])
+            steps = refine_window(network, seen, reference, at, first)
             patches = [patches_of(seen.frames[index], xy, network.config.patch) for xy in steps]
             loss = trajectory_loss(steps, labels[index], patches)
             optimiser.zero_grad()
