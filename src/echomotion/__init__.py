@@ -25,7 +25,7 @@ from echomotion.core import (
 )
 from echomotion.io import read_clip
 from echomotion.measure.wall_points import wall_points
-from echomotion.models.base import TrackUpdate
+from echomotion.models.base import TrackUpdate, ViewGuess
 from echomotion.models.queries import grid_queries, mask_queries, read_queries
 from echomotion.models.registry import (
     ModelInfo,
@@ -34,7 +34,7 @@ from echomotion.models.registry import (
     create_tracker,
     list_models,
 )
-from echomotion.models.run import dense_motion, detect_keypoints, segment, track, tracking_session
+from echomotion.models.run import dense_motion, detect_keypoints, guess_view, segment, track, tracking_session
 from echomotion.models.trackers.session import TrackingSession
 from echomotion.study import StudyAnalysis, analyze_study
 from echomotion.version import __version__
@@ -65,6 +65,7 @@ __all__ = [
     "TrackingSession",
     "Tracks",
     "View",
+    "ViewGuess",
     "WallPoints",
     "__version__",
     "analyze",
@@ -75,6 +76,7 @@ __all__ = [
     "dense_motion",
     "detect_keypoints",
     "grid_queries",
+    "guess_view",
     "list_models",
     "mask_queries",
     "read_clip",

@@ -19,13 +19,17 @@ from echomotion.measure.strain_types import RADIAL, StrainCurves, join_beats
 from echomotion.measure.volumes import VolumeCurve, cavity_area, volume_curve
 from echomotion.measure.wall_points import wall_points
 from echomotion.models.run import segment
+from echomotion.models.view_classifier import NAME as VIEW_MODEL
 from echomotion.preprocess.familiarity import unfamiliar
 from echomotion.recording import phases_by_hand, provenance, recording_warnings
+from echomotion.seen_view import settled_view
 from echomotion.wall_tracking import LAYERS, Stage, track_wall, wall_closure
 
 
 def analyze(clip: Clip, *, options: AnalysisOptions | None = None, progress: Stage | None = None) -> Analysis:
     """Segment, find the phases, track the wall, and measure; a parasternal long axis as :func:`analyze_keypoints`.
+
+    Where the view is not stated, the picture says whether it is one.
 
     Parameters
     ----------
@@ -50,7 +54,8 @@ def analyze(clip: Clip, *, options: AnalysisOptions | None = None, progress: Sta
     chosen = options or AnalysisOptions()
     if clip.n_frames < 2:
         raise DataError(f"{clip.source.name}: a single frame has no motion; give a cine of two frames or more")
-    if clip.view is View.PLAX:
+    settled, told = settled_view(clip)
+    if settled.view is View.PLAX:
         return analyze_keypoints(clip, options=chosen, progress=progress)
     tell = progress or (lambda stage, done, total: None)
 
@@ -81,8 +86,10 @@ def analyze(clip: Clip, *, options: AnalysisOptions | None = None, progress: Sta
         options=chosen,
         volumes=volumes,
         forward_backward_px=errors,
-        warnings=_warnings(clip, phases, reason, chosen, tracked=bool(tracks)),
-        provenance=provenance(clip, chosen, [("segmenter", chosen.segmenter), ("tracker", chosen.tracker)]),
+        warnings=_warnings(clip, phases, reason, chosen, told, tracked=bool(tracks)),
+        provenance=provenance(
+            clip, chosen, [("segmenter", chosen.segmenter), ("tracker", chosen.tracker), ("view", VIEW_MODEL)]
+        ),
         reason=reason,
     )
 
@@ -222,11 +229,11 @@ def _curves(clip: Clip, wall: Mapping[str, Sequence[StrainCurves]], volumes: Vol
 _FOUR_CHAMBER = ("unet", "pointseg_small", "ncmnet")
 
 
-def _warnings(clip: Clip, phases: Phases, reason: str, options: AnalysisOptions, *, tracked: bool) -> tuple[str, ...]:
-    found = recording_warnings(clip)
-    if clip.view is View.UNKNOWN:
-        found.append("the view is not stated; an apical view is assumed, name it with --view")
-    elif clip.view is not View.A4C and options.segmenter in _FOUR_CHAMBER:
+def _warnings(
+    clip: Clip, phases: Phases, reason: str, options: AnalysisOptions, told: tuple[str, ...], *, tracked: bool
+) -> tuple[str, ...]:
+    found = [*recording_warnings(clip), *told]
+    if clip.view not in (View.UNKNOWN, View.A4C) and options.segmenter in _FOUR_CHAMBER:
         found.append(f"the segmenter was trained on four-chamber views; this view is {clip.view}")
     strange = unfamiliar(clip) if tracked else None
     if strange is not None:

@@ -12,7 +12,10 @@ from echomotion.core import Clip, Keypoints, Masks, Phases, View
 from echomotion.measure.dimensions import DimensionCurves
 from echomotion.measure.keypoint_measurements import keypoint_measurements
 from echomotion.models.run import DEFAULT_TRACKER, detect_keypoints
+from echomotion.models.view_classifier import LONG_AXIS
+from echomotion.models.view_classifier import NAME as VIEW_MODEL
 from echomotion.recording import phases_by_hand, provenance, recording_warnings
+from echomotion.seen_view import settled_view
 from echomotion.wall_tracking import Stage
 
 
@@ -41,6 +44,7 @@ def analyze_keypoints(clip: Clip, *, options: AnalysisOptions | None = None, pro
     chosen = options or AnalysisOptions()
     tell = progress or (lambda stage, done, total: None)
     phases = phases_by_hand(clip, chosen)
+    clip, told = settled_view(clip, assumed=LONG_AXIS)
     keypoints = detect_keypoints(
         clip,
         model=chosen.detector,
@@ -49,7 +53,12 @@ def analyze_keypoints(clip: Clip, *, options: AnalysisOptions | None = None, pro
         **chosen.detector_options,
     )
     return compose_keypoints(
-        clip, keypoints, options=chosen, phases=phases, provenance=provenance(clip, chosen, _models(chosen))
+        clip,
+        keypoints,
+        options=chosen,
+        phases=phases,
+        warnings=told,
+        provenance=provenance(clip, chosen, _models(chosen)),
     )
 
 
@@ -59,6 +68,7 @@ def compose_keypoints(
     *,
     options: AnalysisOptions | None = None,
     phases: Phases | None = None,
+    warnings: tuple[str, ...] = (),
     provenance: Mapping[str, Any] | None = None,
 ) -> Analysis:
     """The analysis that follows from key-points, wherever they came from.
@@ -69,6 +79,8 @@ def compose_keypoints(
     options : AnalysisOptions, optional
     phases : Phases, optional
         Otherwise read from the cavity's diameter and the R waves.
+    warnings : tuple of str
+        Stand beside those that follow from the recording.
     provenance : mapping, optional
         Is handed on.
 
@@ -95,7 +107,7 @@ def compose_keypoints(
         found.phases,
         found.measurements,
         _dimension_curves(clip, found.curves),
-        _keypoint_warnings(clip, found.phases),
+        _keypoint_warnings(clip, found.phases, warnings),
         dict(provenance or {}),
         keypoints=keypoints,
     )
@@ -105,11 +117,9 @@ def _dimension_curves(clip: Clip, found: DimensionCurves) -> dict[str, Curve]:
     return {name: Curve(name, clip.times_s, values, found.unit) for name, values in found.values.items()}
 
 
-def _keypoint_warnings(clip: Clip, phases: Phases) -> tuple[str, ...]:
-    found = recording_warnings(clip)
-    if clip.view is View.UNKNOWN:
-        found.append("the view is not stated; a parasternal long axis is assumed, name it with --view")
-    elif clip.view is not View.PLAX:
+def _keypoint_warnings(clip: Clip, phases: Phases, told: tuple[str, ...]) -> tuple[str, ...]:
+    found = [*recording_warnings(clip), *told]
+    if clip.view not in (View.UNKNOWN, View.PLAX):
         found.append(f"the key-points belong to a parasternal long axis (PLAX); this view is {clip.view}")
     if clip.source.format != "simulation":
         found.append("the key-points were learned from simulated hearts alone; look where they lie before you believe")
@@ -120,7 +130,7 @@ def _keypoint_warnings(clip: Clip, phases: Phases) -> tuple[str, ...]:
 
 def _models(options: AnalysisOptions) -> set[tuple[str, str]]:
     """Kinds and names of the models that a detector is made of."""
-    found = {("keypoint_detector", options.detector)}
+    found = {("keypoint_detector", options.detector), ("view", VIEW_MODEL)}
     if options.detector in ("tracked", "trnet"):
         found.add(("keypoint_detector", "sknet"))
     if options.detector == "tracked":

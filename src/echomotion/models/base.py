@@ -1,8 +1,8 @@
-"""What a tracker, a segmenter and a detector of key-points promise, whatever is inside."""
+"""What a tracker, a segmenter, a detector of key-points and a classifier of views promise, whatever is inside."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -167,3 +167,32 @@ class FlowEstimator(Protocol):
         DataError
             When the reference is no frame of the clip.
         """
+
+
+@dataclass(frozen=True)
+class ViewGuess:
+    """What a clip seems to show.
+
+    Attributes
+    ----------
+    kind : str
+        The most probable kind of view.
+    probability : float
+        Of that.
+    probabilities : mapping of str to float
+        Of all kinds.
+    """
+
+    kind: str
+    probability: float
+    probabilities: Mapping[str, float]
+
+
+class ViewClassifier(Protocol):
+    """Says which kind of view a clip shows."""
+
+    name: str
+
+    def guess(self, clip: Clip) -> ViewGuess:
+        """The kind of view, and how sure that is; one frame or more."""
+        ...

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from echomotion.core import ModelError
-from echomotion.models.base import FlowEstimator, KeypointDetector, Segmenter, Tracker
+from echomotion.models.base import FlowEstimator, KeypointDetector, Segmenter, Tracker, ViewClassifier
 from echomotion.models.weights import find_weights, installed_variants
 
-KINDS = ("tracker", "segmenter", "keypoint_detector", "flow")
+KINDS = ("tracker", "segmenter", "keypoint_detector", "flow", "view")
 
 # Modules that declare models; imported when the registry is first asked, so that `import echomotion` stays quick.
 _MODULES = (
@@ -33,6 +33,7 @@ _MODULES = (
     "echomotion.models.keypoints.echonet_lvh",
     "echomotion.models.keypoints.echoglad",
     "echomotion.models.flow.pwcnet",
+    "echomotion.models.view_classifier",
 )
 
 Builder = TypeVar("Builder", bound=Callable[..., Any])
@@ -94,7 +95,7 @@ def register(kind: str, *, learned: bool = False) -> Callable[[Builder], Builder
 
     Parameters
     ----------
-    kind : {"tracker", "segmenter", "keypoint_detector", "flow"}
+    kind : {"tracker", "segmenter", "keypoint_detector", "flow", "view"}
     learned : bool
         The model needs trained weights; its builder then takes them as a keyword ``weights``
         (a :class:`~echomotion.models.weights.Weights`).
@@ -171,6 +172,11 @@ def create_keypoint_detector(name: str, *, weights: str | None = None, **options
 def create_flow_estimator(name: str, *, weights: str | None = None, **options: Any) -> FlowEstimator:
     """Build an estimator of dense motion; arguments and errors as in :func:`create_tracker`."""
     return cast(FlowEstimator, _create("flow", name, weights, options))
+
+
+def create_view_classifier(name: str, *, weights: str | None = None, **options: Any) -> ViewClassifier:
+    """Build a classifier of views; arguments and errors as in :func:`create_tracker`."""
+    return cast(ViewClassifier, _create("view", name, weights, options))
 
 
 def list_models(kind: str | None = None) -> list[ModelInfo]:

@@ -1,4 +1,4 @@
-"""Track, segment and detect key-points in one call, with the default models."""
+"""Track, segment, detect key-points and tell the view in one call, with the default models."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from numpy.typing import ArrayLike
 
 from echomotion.core import Clip, DataError, EchoMotionWarning, Keypoints, Masks, Tracks, View, WallPoints
 from echomotion.core.tracks import checked_queries
-from echomotion.models.base import Progress
+from echomotion.models.base import Progress, ViewGuess
 from echomotion.models.flow.pwcnet import DenseMotion
 from echomotion.models.registry import (
     create_flow_estimator,
     create_keypoint_detector,
     create_segmenter,
     create_tracker,
+    create_view_classifier,
 )
 from echomotion.models.trackers.session import TrackingSession
 from echomotion.preprocess.familiarity import unfamiliar
@@ -24,6 +25,7 @@ DEFAULT_TRACKER = "echomotion_tracker"
 DEFAULT_SEGMENTER = "pointseg_small"
 DEFAULT_DETECTOR = "tracked"
 DEFAULT_FLOW = "pwcnet"
+DEFAULT_VIEW_CLASSIFIER = "view_classifier"
 
 
 def track(
@@ -219,3 +221,28 @@ def dense_motion(
     if not isinstance(clip, Clip):
         raise DataError(f"dense_motion needs a Clip, not {type(clip).__name__}; make one with read_clip(path)")
     return create_flow_estimator(model, weights=weights, **options).estimate(clip, reference, progress=progress)
+
+
+def guess_view(clip: Clip, *, weights: str | None = None, **options: Any) -> ViewGuess:
+    """Say which kind of view a clip seems to show, and how sure that is.
+
+    Parameters
+    ----------
+    clip : Clip
+        One frame or more.
+    weights : str, optional
+        Folder of weights in place of the installed ones.
+    **options
+        Of the classifier: `frames` that have a say, 8 unless told otherwise.
+
+    Returns
+    -------
+    ViewGuess
+        ``apical``, ``parasternal_long_axis``, ``short_axis`` or ``other``.
+
+    Raises
+    ------
+    ModelError
+        When an option is unknown, or weights are missing or do not fit.
+    """
+    return create_view_classifier(DEFAULT_VIEW_CLASSIFIER, weights=weights, **options).guess(clip)

@@ -31,6 +31,7 @@ from echomotion.models.trackers.learned import WORKING_ROWS
 from echomotion.models.trackers.network import PointNetwork
 from echomotion.models.trackers.specknet import SpeckNetConfig, SpeckNetNetwork
 from echomotion.models.trackers.taptr import TAPTRConfig, TAPTRNetwork
+from echomotion.models.view_classifier import SIDE, ViewClassifierConfig
 from echomotion.models.weights import save_weights
 from echomotion.training.echomotion_tracker import EchomotionTrackerTask, EchomotionTrackerTraining
 from echomotion.training.engine import Schedule, Task, fit
@@ -41,6 +42,7 @@ from echomotion.training.semi_supervised import SemiSupervisedTask, SemiSupervis
 from echomotion.training.sknet import SKNetTask, SKNetTraining
 from echomotion.training.trnet import TRNetTask, TRNetTraining
 from echomotion.training.unet import UNetTask, UNetTraining
+from echomotion.training.views import ViewTask, ViewTraining
 from echomotion.version import __version__
 
 
@@ -267,6 +269,17 @@ def _trnet(recipe: Recipe, data: str | Path, folder: Path, name: str) -> tuple[T
     return task, facts
 
 
+def _view_classifier(recipe: Recipe, data: str | Path, folder: Path, name: str) -> tuple[Task, dict[str, Any]]:
+    training: ViewTraining = _checked(ViewTraining, recipe.training, name)
+    config: ViewClassifierConfig = _checked(ViewClassifierConfig, recipe.options, name)
+    facts = {
+        "grid": [SIDE, SIDE],
+        "normalisation": "grey levels divided by 255, black outside the fan",
+        "trained_on": "own simulation of A4C, A2C, A3C, PLAX and PSAX views, and pictures of no heart",
+    }
+    return ViewTask(data, training, config), facts
+
+
 _TASKS: dict[str, Callable[[Recipe, str | Path, Path, str], tuple[Task, dict[str, Any]]]] = {
     "unet": _unet,
     "pointseg_small": _pointseg,
@@ -281,6 +294,7 @@ _TASKS: dict[str, Callable[[Recipe, str | Path, Path, str], tuple[Task, dict[str
     "echotracker": _points(EchoTrackerNetwork, EchoTrackerConfig),
     "taptr": _points(TAPTRNetwork, TAPTRConfig),
     "echomotion_tracker": _echomotion_tracker,
+    "view_classifier": _view_classifier,
 }
 
 

@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from echomotion.models.keypoints.anchoring import ANCHOR_S, anchored
+from echomotion.models.keypoints.anchoring import ANCHOR_S
 from echomotion.models.keypoints.sknet import GRID, sknet_network
 from echomotion.models.keypoints.trnet import (
     DEFAULT_TEACHER,
+    STEADY_S,
     Seen,
     first_trajectories,
     look,
@@ -22,6 +23,7 @@ from echomotion.models.keypoints.trnet import (
     pseudo_labels,
     reference_frame,
     refine,
+    steadied,
 )
 from echomotion.models.keypoints.trnet_network import TRNetConfig, TRNetwork
 from echomotion.models.losses import trajectory_loss
@@ -53,7 +55,7 @@ class TRNetTraining:
     teacher : str
         What gives pseudo labels: ``pwcnet``, the flow network, as in the paper, or a registered tracker.
     held : bool
-        Whether pseudo labels are held on SK-net's key-points of all frames, as what is detected is
+        Whether pseudo labels are held on SK-net's key-points of all frames
         (:mod:`echomotion.models.keypoints.anchoring`); in the paper they start from those of the reference alone.
     sknet, teacher_weights : str or None
         Folders of weights, in place of the installed ones.
@@ -153,29 +155,28 @@ class TRNetTask:
 
     @torch.inference_mode()
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """Share within thresholds (``score``) and mean error in px at 256 px, with and without anchoring, and SK-net's.
+        """Share within thresholds (``score``), the mean error in px at 256 px, and the same of SK-net.
 
         ``tissue_px`` is the mean error of the motion itself: of vectors from the reference frame against those of the
         tissue.
         """
         network.eval()
-        found: dict[str, list[np.ndarray]] = {"anchored": [], "plain": [], "sknet": [], "tissue": []}
+        found: dict[str, list[np.ndarray]] = {"trnet": [], "sknet": [], "tissue": []}
         for cine, seen in self.selection:
             reference = reference_frame(seen.confidence, "confident")
             first = first_trajectories(seen, cine.frame_interval_s)
             xy = refine(network, seen, reference, first)  # type: ignore[arg-type]
+            xy = steadied(xy, STEADY_S / cine.frame_interval_s)
             true, tissue = (torch.from_numpy(part.swapaxes(0, 1).copy()) for part in (cine.xy, cine.tissue))
-            better = anchored(xy, seen.xy, seen.confidence, ANCHOR_S / cine.frame_interval_s)
             moved = (xy - xy[reference]) - (tissue - tissue[reference])
-            apart = {"anchored": better - true, "plain": xy - true, "sknet": seen.xy - true, "tissue": moved}
+            apart = {"trnet": xy - true, "sknet": seen.xy - true, "tissue": moved}
             for name, vectors in apart.items():
                 found[name].append(vectors.norm(dim=-1).numpy() * 256 / GRID[0])
         network.train()
         errors = {name: np.concatenate(parts) for name, parts in found.items()}
         shares = {name: float(np.mean([np.mean(e < px) for px in WITHIN])) for name, e in errors.items()}
         return {
-            "score": shares["anchored"],
-            "plain_score": shares["plain"],
+            "score": shares["trnet"],
             "sknet_score": shares["sknet"],
             **{f"{name}_px": float(e.mean()) for name, e in errors.items()},
         }

@@ -20,6 +20,7 @@ from echomotion.models.keypoints.trnet import (
     reference_frame,
     refine,
     refine_window,
+    steadied,
     window_frames,
 )
 from echomotion.models.keypoints.trnet_network import shifted_cosines, windows
@@ -106,6 +107,18 @@ def test_windows_cover_every_frame_and_join_without_a_seam():
         assert torch.allclose(refine(refining_network(), seen, 0, seen.xy), seen.xy, atol=1e-4)
 
 
+def test_parabolas_steady_what_trembles_and_leave_what_moves_smoothly():
+    t = torch.arange(30.0)[:, None, None]
+    smooth = 100 + (0.05 * t**2 - t).expand(30, 4, 2)
+    assert torch.allclose(steadied(smooth, 7), smooth, atol=1e-3)
+    noise = torch.randn(30, 4, 2, generator=torch.Generator().manual_seed(0))
+    assert (steadied(smooth + noise, 7) - smooth).square().mean() < 0.5 * noise.square().mean()
+    assert torch.equal(steadied(smooth, 0), smooth)
+    # Four frames are too few for a parabola to say more than its points.
+    assert torch.equal(steadied(smooth[:4], 7), smooth[:4])
+    assert steadied(smooth[:6], 9).shape == (6, 4, 2)
+
+
 def test_the_surest_frame_is_the_reference():
     confidence = torch.tensor([[0.1, 0.9, 0.1, 0.1], [0.5, 0.5, 0.5, 0.5], [0.2, 0.2, 0.9, 0.2]])
     assert reference_frame(confidence, "confident") == 1
@@ -161,7 +174,12 @@ def test_features_of_other_weights_are_refused(tmp_path):
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"reference": "last"}, "reference"), ({"iterations": 0}, "at least 1"), ({"adapt": -1}, "adapt")],
+    [
+        ({"reference": "last"}, "reference"),
+        ({"iterations": 0}, "at least 1"),
+        ({"adapt": -1}, "adapt"),
+        ({"steady_s": -1}, "steady_s"),
+    ],
 )
 def test_wrong_options_are_named(options, message):
     with pytest.raises(ModelError, match=message):

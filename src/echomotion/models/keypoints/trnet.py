@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.signal import savgol_filter
 from torch import Tensor
 from torch.nn import functional
 
@@ -35,6 +36,10 @@ REFERENCES = ("confident", "first", "random")
 FLOW_TEACHER, DEFAULT_TEACHER = "pwcnet", "echomotion_tracker"
 # Width (s) of the average over time of SK-net's points from which trajectories start, chosen as ANCHOR_S was.
 START_S = 0.03
+# Of the parabolas that are fitted to what was found, chosen on the same cines.
+STEADY_S = 0.2
+# Frames of the shortest stretch: a parabola goes through three points whatever they are.
+_PARABOLA = 5
 _BATCH = 8
 # Of the fitting to one clip.
 _ADAPT_RATE = 1e-4
@@ -49,11 +54,14 @@ class TRNetOptions:
     reference : str
         The frame from which key-points are carried: ``confident`` (the highest summed confidence), ``first`` or
         ``random`` (the same one for the same number of frames).
+    steady_s : float
+        Seconds over which a parabola is fitted to each stretch of a trajectory; 0 for none, as in the paper.
     anchor : bool
-        Hold each trajectory on SK-net's key-points (:mod:`echomotion.models.keypoints.anchoring`), so that an error on
-        the reference frame is not carried along; the paper does not.
+        Hold each trajectory on SK-net's key-points (:mod:`echomotion.models.keypoints.anchoring`). What it learns is
+        held on them already, so it gains nothing by it.
     anchor_s : float
-        Width in seconds of the average over time of their difference; 0 for one shift of all frames.
+        Width in seconds of the average over time of their difference; 0 for one shift of all frames. Pseudo labels for
+        `adapt` are held on them in that width too.
     iterations : int or None
         Refinements, where not those of the training.
     adapt : int
@@ -65,7 +73,8 @@ class TRNetOptions:
     """
 
     reference: str = "confident"
-    anchor: bool = True
+    steady_s: float = STEADY_S
+    anchor: bool = False
     anchor_s: float = ANCHOR_S
     iterations: int | None = None
     adapt: int = 0
@@ -77,8 +86,9 @@ class TRNetOptions:
             raise ModelError(f"reference is {self.reference!r}; it is one of {', '.join(REFERENCES)}")
         if self.iterations is not None and self.iterations < 1:
             raise ModelError(f"iterations is {self.iterations}; at least 1 is needed")
-        if not self.anchor_s >= 0:
-            raise ModelError(f"anchor_s is {self.anchor_s}; it is 0 or more seconds")
+        for name, seconds in (("anchor_s", self.anchor_s), ("steady_s", self.steady_s)):
+            if not seconds >= 0:
+                raise ModelError(f"{name} is {seconds}; it is 0 or more seconds")
         if self.adapt < 0:
             raise ModelError(f"adapt is {self.adapt}; a number of steps from 0 on is needed")
 
@@ -169,6 +179,15 @@ def refine(network: TRNetwork, seen: Seen, reference: int, first: Tensor) -> Ten
     return total / weight
 
 
+def steadied(xy: Tensor, span: float) -> Tensor:
+    """Trajectories (T, 4, 2) by a parabola fitted about each frame, over `span` frames (Savitzky and Golay 1964)."""
+    longest = len(xy) - (1 - len(xy) % 2)
+    window = min(max(2 * round((span - 1) / 2) + 1, _PARABOLA), longest)
+    if span <= 0 or window < _PARABOLA:
+        return xy
+    return torch.from_numpy(savgol_filter(xy.numpy(), window, 2, axis=0)).to(xy)
+
+
 def patches_of(frames: Tensor, xy: Tensor, side: int) -> Tensor:
     """Image patches (4, T, side * side) about trajectories (T, 4, 2)."""
     return windows(frames, xy, side, 1).flatten(2).transpose(0, 1)
@@ -245,11 +264,12 @@ class TRNetDetector:
         seen = look(self.static, frames, progress)
         reference = reference_frame(seen.confidence, self.options.reference)
         first = first_trajectories(seen, interval_s)
-        width = self.options.anchor_s / interval_s if self.options.anchor else None
+        width = self.options.anchor_s / interval_s
         network = self._fitted(seen, frames, reference, first, width) if self.options.adapt else self.network
         with torch.no_grad():
             xy = refine(network, seen, reference, first)
-            if width is not None:
+            xy = steadied(xy, self.options.steady_s / interval_s)
+            if self.options.anchor:
                 xy = anchored(xy, seen.xy, seen.confidence, width)
             confidence = self._confidence(seen, reference, xy)
         return xy.numpy(), confidence.numpy()
@@ -264,9 +284,7 @@ class TRNetDetector:
         alike = (vectors * vectors[:, reference : reference + 1]).sum(dim=-1).T.clamp(0, 1)
         return (own + seen.confidence[reference] * alike) / 2
 
-    def _fitted(
-        self, seen: Seen, frames: NDArray[np.uint8], reference: int, first: Tensor, width: float | None
-    ) -> TRNetwork:
+    def _fitted(self, seen: Seen, frames: NDArray[np.uint8], reference: int, first: Tensor, width: float) -> TRNetwork:
         """A copy of the network, fitted to the clip by the losses that need no key-points."""
         if self.teacher is None:
             raise ModelError("trnet needs a teacher to be fitted to a clip: the flow network, or a tracker")
