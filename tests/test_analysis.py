@@ -48,7 +48,12 @@ def test_a_parasternal_clip_is_measured_by_its_key_points(tmp_path):
     # There is no heart in noise.
     assert all(m.status is not Status.OK for m in result.measurements)
     assert any("simulated hearts" in warning for warning in result.warnings)
-    assert {model["name"] for model in result.provenance["models"]} == {"tracked", "sknet", "echomotion_tracker"}
+    assert {model["name"] for model in result.provenance["models"]} == {
+        "tracked",
+        "sknet",
+        "echomotion_tracker",
+        "view_classifier",
+    }
     with pytest.raises(em.DataError, match="off the clip"):
         em.analyze(clip, options=em.AnalysisOptions(ed_s=0.1, es_s=9.0))
 
