@@ -61,7 +61,7 @@ class ViewNetwork(nn.Module):
             ]
             before = width
         self.body = nn.Sequential(*layers)
-        # What is anywhere and how much of it, and how it lies in quarters of the picture.
+        # What there is anywhere, and what lies in each part of a 4 x 4 division of the picture.
         self.head = nn.Linear(before * (1 + 4 * 4), len(KINDS))
 
     def forward(self, frames: Tensor) -> Tensor:
