@@ -263,6 +263,7 @@ def _value(text: str) -> bool | int | float | str:
 # What the table of the cohort has where nothing is named.
 _COHORT = (
     "sknet",
+    "trnet",
     "tracked",
     "tracked:tracker=lucas_kanade,anchor=false",
     "tracked:tracker=block_matching,anchor=false",
