@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from echomotion.core import Beat, Clip, DatasetError, Keypoints, Masks, Phases, Source, Tracks, View
+from echomotion.core import Beat, Clip, DatasetError, Geometry, Keypoints, Masks, Phases, Source, Tracks, View
 
 FORMAT = "echomotion-simulation"
 LAYOUT = 1
@@ -159,3 +159,13 @@ def _sequence(name: str, arrays: Mapping[str, NDArray[Any]], prefix: str) -> Sto
         facts["parameters"],
         int(facts["reference_frame"]),
     )
+
+
+def fan_geometry(clip: Clip, side: int) -> Geometry:
+    """The map that fits the fan of a simulated clip into a square grid of that side.
+
+    The simulator leaves black what lies outside the fan, so nothing needs to be found as in a real clip.
+    """
+    lit = np.argwhere(clip.frames.max(axis=0) > 0)
+    (y0, x0), (y1, x1) = lit.min(axis=0) - 0.5, lit.max(axis=0) + 0.5
+    return Geometry.letterbox(clip.shape, (x0, y0, x1, y1), (side, side), clip.pixel_aspect)

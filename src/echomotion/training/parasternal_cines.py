@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from echomotion.core import Geometry
-from echomotion.datasets.simulated import StoredSequence, read_simulated
+from echomotion.datasets.simulated import StoredSequence, fan_geometry, read_simulated
 from echomotion.simulate.store import simulate_to_folder, stored_calipers
 
 SHAPE, FRAMES, TRACKS = (240, 320), 24, 64
@@ -46,10 +45,7 @@ class ParasternalCine:
     def of(cls, sequence: StoredSequence, side: int, every: int = 1) -> ParasternalCine:
         """From a stored sequence, every so many frames, on a grid of that side."""
         clip = sequence.clip
-        # The simulator leaves black what lies outside the fan, so nothing needs to be found as in a real clip.
-        lit = np.argwhere(clip.frames.max(axis=0) > 0)
-        (y0, x0), (y1, x1) = lit.min(axis=0) - 0.5, lit.max(axis=0) + 0.5
-        geometry = Geometry.letterbox(clip.shape, (x0, y0, x1, y1), (side, side), clip.pixel_aspect)
+        geometry = fan_geometry(clip, side)
         frames = np.stack([geometry.warp(frame) for frame in clip.frames[::every]])
         places = (stored_calipers(sequence.parameters), sequence.keypoints)
         xy, tissue = (geometry.to_grid(points.xy[:, ::every]) for points in places)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from echomotion.core import Geometry, View
-from echomotion.datasets.simulated import read_simulated
+from echomotion.core import View
+from echomotion.datasets.simulated import fan_geometry, read_simulated
 from echomotion.models.view_classifier import (
     APICAL,
     KINDS,
@@ -183,13 +183,8 @@ def _frames(folder: Path, count: int, seed: int) -> dict[str, list[Frames]]:
         place = folder / str(view)
         simulate_to_folder(view, count, seed + number, place, shape=list(SHAPE), n_frames=FRAMES, n_tracks=TRACKS)
         for sequence in read_simulated(place):
-            frames = sequence.clip.frames
-            lit = np.argwhere(frames.max(axis=0) > 0)
-            (y0, x0), (y1, x1) = lit.min(axis=0) - 0.5, lit.max(axis=0) + 0.5
-            geometry = Geometry.letterbox(
-                sequence.clip.shape, (x0, y0, x1, y1), (_KEPT_SIDE, _KEPT_SIDE), sequence.clip.pixel_aspect
-            )
-            found.setdefault(kind, []).append(np.stack([geometry.warp(frame) for frame in frames]))
+            geometry = fan_geometry(sequence.clip, _KEPT_SIDE)
+            found.setdefault(kind, []).append(np.stack([geometry.warp(frame) for frame in sequence.clip.frames]))
     return found
 
 
