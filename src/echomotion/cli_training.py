@@ -53,6 +53,9 @@ def train(
     labels: Annotated[
         str | None, typer.Option(help="Share of the masks that are shown, 10% or 0.1; the others are hidden.")
     ] = None,
+    start: Annotated[
+        str | None, typer.Option(help="Weights to begin with: `released`, or a folder; to fit a model to other data.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Train a model by a recipe, or go on with a stopped run; write weights, model.json and the curve."""
@@ -68,6 +71,7 @@ def train(
                 output,
                 max_minutes=max_minutes,
                 labels=None if labels is None else share_of(labels),
+                start=start,
                 progress=step(stage, "step"),
             )
         tell({"input": name, "status": "done", "output": str(output), **figures}, as_json=as_json)

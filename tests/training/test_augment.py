@@ -6,7 +6,17 @@ import cv2
 import numpy as np
 import pytest
 
-from echomotion.training.augment import augment_frame, random_fan, random_grey, random_placement
+from echomotion.training.augment import (
+    NEAR,
+    WIDE,
+    augment_frame,
+    placement_matrix,
+    random_fan,
+    random_grey,
+    random_placement,
+    seen_otherwise,
+    slight_grey,
+)
 
 
 @pytest.fixture
@@ -30,7 +40,7 @@ def test_a_placement_moves_frame_and_labels_alike(frame):
         assert (image[~inside & (edge == 0)] < 0.3).all()
 
 
-@pytest.mark.parametrize("change", [random_fan, random_grey])
+@pytest.mark.parametrize("change", [random_fan, random_grey, slight_grey])
 def test_grey_levels_stay_in_range(frame, change):
     image = frame[0].astype(np.float32) / 255
     for seed in range(20):
@@ -47,3 +57,25 @@ def test_the_same_generator_gives_the_same_frame(frame):
     other = augment_frame(*frame, 64, np.random.default_rng(6))
     assert np.array_equal(first[0], second[0])
     assert not np.array_equal(first[0], other[0])
+
+
+def test_near_stays_near_and_wide_goes_far():
+    corner, away = np.array([20.0, 150.0, 1.0]), {}
+    for name, reach in (("near", NEAR), ("wide", WIDE)):
+        moved = [
+            placement_matrix((160, 160), 160, np.random.default_rng(seed), reach, mirror=0.0) @ corner
+            for seed in range(200)
+        ]
+        away[name] = np.linalg.norm(np.array(moved) - corner[:2], axis=1)
+    assert np.median(away["near"]) < 0.6 * np.median(away["wide"])
+    assert away["near"].max() < 0.5 * 160
+
+
+def test_a_clip_that_is_seen_slightly_otherwise_does_not_flicker(frame):
+    image = frame[0].astype(np.float32) / 255
+    for seed in range(20):
+        first, second = seen_otherwise([image, image], np.random.default_rng(seed), slightly=True)
+        assert np.array_equal(first, second)
+        assert np.abs(first - image).mean() < 0.2
+    pairs = [seen_otherwise([image, image], np.random.default_rng(seed), slightly=False) for seed in range(40)]
+    assert any(not np.array_equal(a, b) for a, b in pairs)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
 import yaml
 
-from echomotion.core import DataError
+from echomotion.core import DataError, ModelError
 from echomotion.models.registry import create_segmenter
-from echomotion.training.recipe import read_recipe, run_recipe
+from echomotion.training.recipe import RELEASED, read_recipe, run_recipe
 
 
 @pytest.fixture
@@ -52,6 +53,25 @@ def test_a_short_run_gives_weights_that_load(camus_like, tmp_path):
     segmenter = create_segmenter("unet", weights=str(tmp_path / "run"))
     assert segmenter.grid_shape == (32, 32)
     assert segmenter.weights.card["recipe"]["schedule"]["steps"] == 4
+
+
+def test_a_run_begins_with_the_weights_that_it_is_given(camus_like, tmp_path):
+    run_recipe(small_recipe(tmp_path), camus_like, tmp_path / "first")
+    before = create_segmenter("unet", weights=str(tmp_path / "first"))
+    # No step to speak of: what comes out is what went in.
+    still = small_recipe(tmp_path, schedule={"steps": 1, "learning_rate": 1e-9, "weight_decay": 0.0})
+    run_recipe(still, camus_like, tmp_path / "second", start=str(tmp_path / "first"))
+    after = create_segmenter("unet", weights=str(tmp_path / "second"))
+    assert after.weights.card["start"] == {"tag": "camus-1", "sha256": before.weights.sha256}
+    for old, new in zip(before.network.parameters(), after.network.parameters(), strict=True):
+        assert torch.allclose(old, new, atol=2e-3)
+
+
+def test_weights_that_do_not_fit_are_refused(camus_like, tmp_path):
+    with pytest.raises(ModelError, match="do not fit"):
+        run_recipe(small_recipe(tmp_path), camus_like, tmp_path / "run", start=RELEASED)
+    with pytest.raises(ModelError, match=r"no model\.json"):
+        run_recipe(small_recipe(tmp_path), camus_like, tmp_path / "run", start=str(tmp_path / "nowhere"))
 
 
 @pytest.mark.parametrize(

@@ -40,8 +40,9 @@ def test_pupil_and_teacher_see_the_same_place(rng):
         (t,) = np.flatnonzero(draw.labelled)
         assert draw.weak[t][draw.labels[t] == 2].mean() > 0.7
         assert not np.array_equal(draw.strong, draw.weak)
-    plain = draw_sparse(video(), 4, 48, rng, plain=1.0)
-    assert np.array_equal(plain.strong, plain.weak)
+    for _ in range(8):
+        plain = draw_sparse(video(), 4, 48, rng, plain=1.0)
+        assert np.abs(plain.strong - plain.weak).mean() < 0.2
 
 
 def test_hidden_masks_are_gone_and_one_is_left():

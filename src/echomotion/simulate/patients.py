@@ -25,7 +25,7 @@ MIX = {NORMAL: 75, "cardiomyopathy": 16, "heart_failure": 12, "infarction": 12}
 # The grave case of each disease.
 _GRAVE = {"cardiomyopathy": "hypertrophic", "heart_failure": "dilated", "infarction": "akinetic"}
 # Mean share of the way from health to the grave case; single patients lie between a half of it and one and a half.
-SEVERITY: Mapping[str, float] = {"cardiomyopathy": 0.27, "heart_failure": 0.19, "infarction": 0.3}
+SEVERITY: Mapping[str, float] = {"cardiomyopathy": 0.27, "heart_failure": 0.19, "infarction": 0.28}
 # Walls that the measuring line crosses.
 _CROSSED = ("mid_anteroseptal", "mid_inferolateral")
 _RATES = (52.0, 100.0)

@@ -5,22 +5,53 @@ Every function takes a ``numpy.random.Generator``; images are float32 (H, W) in 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-
-# Share of frames that are shown smaller, as in a deeper or wider fan.
-DEEPER = 0.35
 
 Image = NDArray[np.float32]
 Labels = NDArray[np.uint8]
 
 
+@dataclass(frozen=True)
+class Reach:
+    """How far a frame is moved from where it was recorded.
+
+    Attributes
+    ----------
+    zoom : (float, float)
+        Range of scales, 1 being that at which the frame fills the grid.
+    deeper : float
+        Share of the frames that are shown smaller than that, as in a deeper or wider fan.
+    stretch, shear, turn_deg : float
+        Largest logarithm of the stretch along an axis; standard deviations of the others.
+    shift : float
+        Largest shift, in parts of the grid's side; a frame that is smaller than the grid moves within it as well.
+    """
+
+    zoom: tuple[float, float] = (0.85, 1.2)
+    deeper: float = 0.35
+    stretch: float = 0.12
+    shear: float = 0.05
+    turn_deg: float = 10.0
+    shift: float = 0.08
+
+
+# Other machines, other hands; and about as it was recorded: what is only ever seen from afar is not learned in detail.
+WIDE, NEAR = Reach(), Reach((0.9, 1.12), 0.0, 0.06, 0.03, 5.0, 0.05)
+_DEEPER_ZOOM = (0.5, 0.85)
+# Share of clips whose frames differ in grey levels beyond noise.
+_FLICKER = 0.3
+
+
 def random_placement(
-    image: NDArray[np.uint8], labels: Labels, size: int, rng: np.random.Generator
+    image: NDArray[np.uint8], labels: Labels, size: int, rng: np.random.Generator, reach: Reach = WIDE
 ) -> tuple[Image, Labels]:
     """Move, turn, stretch, mirror and rescale a frame and its labels onto a ``size`` x ``size`` grid."""
-    matrix = placement_matrix((image.shape[0], image.shape[1]), size, rng)
+    matrix = placement_matrix((image.shape[0], image.shape[1]), size, rng, reach)
     return place_image(image, matrix, size), place_labels(labels, matrix, size)
 
 
@@ -28,27 +59,26 @@ def placement_matrix(
     shape: tuple[int, int],
     size: int,
     rng: np.random.Generator,
+    reach: Reach = WIDE,
     *,
-    deeper: float = DEEPER,
     mirror: float = 0.5,
 ) -> NDArray[np.float64]:
     """Matrix (2, 3) from px of a frame of that shape to those of a ``size`` x ``size`` grid.
 
-    Most frames keep about their scale; a share `deeper` shrinks, as in a deeper or wider fan. A share `mirror` is
-    mirrored.
+    A share `mirror` is mirrored.
     """
     rows, columns = shape
     fit = size / max(rows, columns)
-    low, high = (0.5, 0.85) if rng.random() < deeper else (0.85, 1.2)
+    low, high = _DEEPER_ZOOM if rng.random() < reach.deeper else reach.zoom
     zoom = fit * np.exp(rng.uniform(np.log(low), np.log(high)))
-    stretch = np.exp(rng.uniform(-0.12, 0.12))
-    angle = np.deg2rad(rng.normal(0, 10))
+    stretch = np.exp(rng.uniform(-reach.stretch, reach.stretch))
+    angle = np.deg2rad(rng.normal(0, reach.turn_deg))
     side = -1.0 if rng.random() < mirror else 1.0
-    shear = rng.normal(0, 0.05)
+    shear = rng.normal(0, reach.shear)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     linear = turn @ np.array([[1.0, shear], [0.0, 1.0]]) @ np.diag([zoom * stretch * side, zoom / stretch])
     centre = np.array([(columns - 1) / 2, (rows - 1) / 2])
-    slack = 0.08 * size + 0.5 * max(0.0, size - zoom * max(rows, columns))
+    slack = reach.shift * size + 0.5 * max(0.0, size - zoom * max(rows, columns))
     target = (size - 1) / 2 + rng.uniform(-slack, slack, 2)
     return np.column_stack([linear, target - linear @ centre])
 
@@ -113,6 +143,23 @@ def random_grey(image: Image, rng: np.random.Generator) -> Image:
     return np.clip(out, 0, 1).astype(np.float32)
 
 
+def slight_grey(image: Image, rng: np.random.Generator) -> Image:
+    """Change gain, gamma and sharpness by as little as they differ between recordings of one machine."""
+    out = np.power(image, np.exp(rng.uniform(-0.25, 0.25)), dtype=np.float32) * np.exp(rng.uniform(-0.25, 0.25))
+    if rng.random() < 0.2:
+        out = cv2.GaussianBlur(out, (0, 0), rng.uniform(0.4, 1.0))
+    return np.clip(out, 0, 1).astype(np.float32)
+
+
+def seen_otherwise(pictures: Sequence[Image], rng: np.random.Generator, *, slightly: bool) -> list[Image]:
+    """Frames of one clip through another machine, or `slightly` changed; sometimes grey levels flicker."""
+    seed, flicker = int(rng.integers(2**40)), rng.random() < _FLICKER
+    if slightly:
+        return [slight_grey(picture, np.random.default_rng(seed)) for picture in pictures]
+    fan = [random_fan(picture, np.random.default_rng(seed)) for picture in pictures]
+    return [random_grey(one, np.random.default_rng([seed, t if flicker else 0])) for t, one in enumerate(fan)]
+
+
 def augment_frame(
     image: NDArray[np.uint8], labels: Labels, size: int, rng: np.random.Generator, *, plain: float = 0.25
 ) -> tuple[Image, Labels]:
@@ -125,13 +172,14 @@ def augment_frame(
         Side of the square training grid in pixels.
     rng : numpy.random.Generator
     plain : float
-        Share of the frames that keep their own grey levels, which no simulation of a machine's settings replaces.
+        Share of the frames that stay about as they were recorded, which no simulation of a machine replaces.
 
     Returns
     -------
     float32 (size, size) in 0..1, uint8 (size, size)
     """
-    placed, placed_labels = random_placement(image, labels, size, rng)
-    if rng.random() < plain:
-        return placed, placed_labels
+    own = rng.random() < plain
+    placed, placed_labels = random_placement(image, labels, size, rng, NEAR if own else WIDE)
+    if own:
+        return slight_grey(placed, rng), placed_labels
     return random_grey(random_fan(placed, rng), rng), placed_labels

@@ -32,7 +32,7 @@ from echomotion.models.trackers.network import PointNetwork
 from echomotion.models.trackers.specknet import SpeckNetConfig, SpeckNetNetwork
 from echomotion.models.trackers.taptr import TAPTRConfig, TAPTRNetwork
 from echomotion.models.view_classifier import SIDE, ViewClassifierConfig
-from echomotion.models.weights import save_weights
+from echomotion.models.weights import find_weights, save_weights
 from echomotion.training.echomotion_tracker import EchomotionTrackerTask, EchomotionTrackerTraining
 from echomotion.training.engine import Schedule, Task, fit
 from echomotion.training.points import PointTask, PointTraining
@@ -44,6 +44,8 @@ from echomotion.training.trnet import TRNetTask, TRNetTraining
 from echomotion.training.unet import UNetTask, UNetTraining
 from echomotion.training.views import ViewTask, ViewTraining
 from echomotion.version import __version__
+
+RELEASED = "released"
 
 
 class Release(BaseModel):
@@ -97,6 +99,7 @@ def run_recipe(
     *,
     max_minutes: float | None = None,
     labels: float | None = None,
+    start: str | None = None,
     progress: Progress | None = None,
 ) -> dict[str, float]:
     """Train by a recipe, or go on with the run in `folder`; write its weights and card there.
@@ -112,6 +115,9 @@ def run_recipe(
     max_minutes : float, optional
     labels : float, optional
         Share of the masks that are shown, in place of the recipe's; for recipes that learn without masks as well.
+    start : str, optional
+        Weights to begin with, as for :func:`~echomotion.models.weights.find_weights`; ``"released"`` for the installed
+        ones. A run that goes on has its own.
     progress : callable, optional
 
     Returns
@@ -123,6 +129,8 @@ def run_recipe(
     ------
     DataError
         When the recipe has a wrong field, there is no such training, or it cannot hide masks.
+    ModelError
+        When there are no weights to begin with, or they do not fit.
     """
     recipe = read_recipe(name)
     kind = recipe.task or recipe.model
@@ -134,7 +142,11 @@ def run_recipe(
         recipe = recipe.model_copy(update={"training": {**recipe.training, "labels": labels}})
     schedule: Schedule = _checked(Schedule, recipe.schedule, name)
     torch.manual_seed(schedule.seed)
+    first = None if start is None else find_weights(recipe.model, None if start == RELEASED else start)
     task, facts = _TASKS[kind](recipe, data, Path(folder), name)
+    if first is not None:
+        first.load_into(task.network)
+        facts["start"] = {"tag": first.tag, "sha256": first.sha256}
     best = fit(task, schedule, folder, max_minutes=max_minutes, progress=progress)
     card = {
         "model": recipe.model,

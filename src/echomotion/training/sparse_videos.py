@@ -21,10 +21,8 @@ from echomotion.datasets.folder import MASKS, LabelledVideo, read_labelled_video
 from echomotion.datasets.splits import chosen_names
 from echomotion.io import read_clip
 from echomotion.simulate.joined import JoinedBeat, square_frames
-from echomotion.training.augment import DEEPER, place_image, place_labels, placement_matrix, random_fan, random_grey
+from echomotion.training.augment import NEAR, WIDE, place_image, place_labels, placement_matrix, seen_otherwise
 
-# Share of clips whose frames differ in grey levels beyond noise.
-_FLICKER = 0.3
 # What a beat moves on from frame to frame, in parts of a contraction: 8 to 20 frames in systole.
 _STEP = (0.05, 0.12)
 PHASES = ("both", "ED", "ES")
@@ -150,13 +148,9 @@ def _drawn(
 ) -> SparseDraw:
     own = rng.random() < plain
     shape = (frames.shape[1], frames.shape[2])
-    matrix = placement_matrix(shape, size, rng, deeper=0.0 if own else DEEPER)
+    matrix = placement_matrix(shape, size, rng, NEAR if own else WIDE)
     weak = [place_image(frame, matrix, size) for frame in frames]
-    strong = weak
-    if not own:
-        seed, flicker = int(rng.integers(2**40)), rng.random() < _FLICKER
-        fan = [random_fan(picture, np.random.default_rng(seed)) for picture in weak]
-        strong = [random_grey(one, np.random.default_rng([seed, t if flicker else 0])) for t, one in enumerate(fan)]
+    strong = seen_otherwise(weak, rng, slightly=own)
     placed = np.stack([place_labels(label, matrix, size) for label in labels])
     return SparseDraw(np.stack(strong), np.stack(weak), placed, labelled, near)
 

@@ -21,16 +21,13 @@ from echomotion.datasets.simulated import StoredSequence
 from echomotion.io.write import atomic_path
 from echomotion.models.segmenters.point_cues import Cues
 from echomotion.simulate.joined import JoinedBeat, joined_beat, square_frames
-from echomotion.training.augment import DEEPER, place_image, place_labels, placement_matrix, random_fan, random_grey
+from echomotion.training.augment import NEAR, WIDE, place_image, place_labels, placement_matrix, seen_otherwise
 
 # A point counts for smoothness from this confidence on.
 _SURE = 0.5
 # What trackers do wrong, for tracks that are exact: px of noise, of drift over the whole contraction, and the share of
 # points that stay where they are.
 _NOISE_PX, _DRIFT_PX, _STUCK = 0.5, 2.0, 0.05
-# Share of clips whose frames differ in grey levels beyond noise.
-_FLICKER = 0.3
-
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -180,19 +177,12 @@ def placed(
         Points that are kept, those on the grid first; drawn more than once where there are too few.
     rng : numpy.random.Generator
     plain : float
-        Share of the clips that keep their own grey levels, and about their own scale.
+        Share of the clips that stay about as they were recorded.
     """
     own = rng.random() < plain
     shape = (frames.shape[1], frames.shape[2])
-    matrix = placement_matrix(shape, size, rng, deeper=0.0 if own else DEEPER)
-    pictures = [place_image(frame, matrix, size) for frame in frames]
-    if not own:
-        seed = int(rng.integers(2**40))
-        flicker = rng.random() < _FLICKER
-        fan = [random_fan(picture, np.random.default_rng(seed)) for picture in pictures]
-        pictures = [
-            random_grey(picture, np.random.default_rng([seed, t if flicker else 0])) for t, picture in enumerate(fan)
-        ]
+    matrix = placement_matrix(shape, size, rng, NEAR if own else WIDE)
+    pictures = seen_otherwise([place_image(frame, matrix, size) for frame in frames], rng, slightly=own)
     xy = (cues.xy @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
     inside = np.all((xy >= 0) & (xy <= size - 1), axis=-1)
     order = np.argsort(~inside.any(axis=1), kind="stable")[: max(points, int(inside.any(axis=1).sum()))]
