@@ -11,8 +11,8 @@ import typer
 
 from echomotion.core import EchoMotionError
 from echomotion.io.write import write_json
-from echomotion.models.registry import create_tracker
-from echomotion.models.run import DEFAULT_TRACKER
+from echomotion.models.registry import create_flow_estimator, create_tracker
+from echomotion.models.run import DEFAULT_FLOW, DEFAULT_TRACKER
 from echomotion.terminal import (
     facts_table,
     finish_evaluation,
@@ -81,6 +81,40 @@ def retest(
         finish_evaluation({"seed": seed, **report.as_dict()}, rows, output, as_json)
 
     for_each([f"{tracker} test-retest"], work, as_json=as_json)
+
+
+def flow(
+    data: Annotated[Path, typer.Option(help="Folder of simulated sequences.")],
+    model: Annotated[list[str] | None, typer.Option(help="Flow network, repeatable; NAME=FOLDER for weights.")] = None,
+    tracker: Annotated[
+        list[str] | None, typer.Option(help="Tracker that follows the same points, repeatable; NAME=WEIGHTS.")
+    ] = None,
+    output: JsonFile = None,
+    as_json: Json = False,
+) -> None:
+    """How well dense motion from one frame to all others follows tissue, beside trackers and no motion at all."""
+
+    def work(name: str) -> None:
+        from echomotion.datasets.simulated import read_simulated
+        from echomotion.evaluation import flow as judged
+        from echomotion.evaluation.named import named_tracker
+
+        methods: dict[str, judged.Follow] = {judged.NO_MOTION: judged.standing_still}
+        for entry in model or [DEFAULT_FLOW]:
+            network, _, weights = entry.partition("=")
+            methods[network] = judged.by_flow(create_flow_estimator(network, weights=weights or None))
+        for entry in tracker or ():
+            follower = named_tracker(entry)
+            methods[follower.name] = judged.by_tracker(follower)
+        sequences, reports = list(read_simulated(name)), []
+        for method, follow in methods.items():
+            with progress_bar(f"{method} on {Path(name).name}", quiet=as_json) as stage:
+                reports.append(judged.evaluate_motion(method, follow, sequences, progress=step(stage, "clip")))
+        result = {"dataset": Path(name).name, "reports": [report.as_dict() for report in reports]}
+        rows = [{"method": report.method, **report.summary} for report in reports]
+        finish_evaluation(result, rows, output, as_json)
+
+    for_each([str(data)], work, as_json=as_json)
 
 
 def held_out(

@@ -31,7 +31,7 @@ SMALL_NETWORKS = {
 SMALL_TRAINING = {
     "sknet": {"batch": 2, "early_grid": 64, "early_share": 2.0},
     "echoglad": {"batch": 2, "early_grid": 64, "early_share": 2.0},
-    "pwcnet": {"batch": 2, "size": 64},
+    "pwcnet": {"batch": 2, "size": 64, "apical": 1},
     "trnet": {"batch": 1, "references": 2},
 }
 
@@ -51,6 +51,7 @@ def cines(folder, count, seed, *, side, every=1, progress=None):
 def spots(monkeypatch):
     for module in (sknet, pwcnet, trnet):
         monkeypatch.setattr(module, "parasternal_cines", cines)
+    monkeypatch.setattr(pwcnet, "simulated_frames", lambda view, *place, side: [cines(*place, side=side)[0].frames])
 
 
 def recipe(tmp_path, name, weights=None):
@@ -145,7 +146,7 @@ def test_few_key_points_train_both_networks_for_each_share(tmp_path):
 def test_parts_of_trnet_are_switched_off_one_by_one(tmp_path):
     weights = write_all(tmp_path / "weights")
     runs = train_variants(ablation_of(str(recipe(tmp_path, "trnet", weights))), tmp_path, tmp_path / "ablation")
-    assert list(runs) == ["pseudo_flow_alone", "patches_alone", "no_semantic_input", "whole"]
+    assert list(runs) == ["flow_network_as_teacher", "pseudo_flow_alone", "patches_alone", "no_semantic_input", "whole"]
     detector = create_keypoint_detector("trnet", weights=str(runs["no_semantic_input"]), sknet=weights["sknet"])
     assert detector.network.config.semantic is False
     with pytest.raises(DataError, match="trains sknet"):

@@ -39,8 +39,9 @@ def ablation_of(recipe: str) -> dict[str, Variant]:
             WHOLE: Variant(recipe),
         }
     if model == "trnet":
-        # Tables 3 and 4; Table 5 and the iterations need no training of their own.
+        # Tables 3 and 4; Table 5 and the iterations need no training of their own. Then what is ours: another teacher.
         return {
+            "flow_network_as_teacher": Variant(recipe, training={"teacher": "pwcnet"}),
             "pseudo_flow_alone": Variant(recipe, training={"patch": False}),
             "patches_alone": Variant(recipe, training={"pseudo": False}),
             "no_semantic_input": Variant(recipe, {"semantic": False}),

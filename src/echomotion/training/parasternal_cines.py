@@ -1,4 +1,4 @@
-"""Simulated parasternal cines with the calipers of every frame, for the training of detectors of key-points."""
+"""Simulated parasternal cines with the calipers of every frame, for detectors of key-points; and frames alone."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from echomotion.core import Clip, Geometry
 from echomotion.datasets.simulated import StoredSequence, fan_geometry, read_simulated
 from echomotion.simulate.store import simulate_to_folder, stored_calipers
 
@@ -45,8 +46,7 @@ class ParasternalCine:
     def of(cls, sequence: StoredSequence, side: int, every: int = 1) -> ParasternalCine:
         """From a stored sequence, every so many frames, on a grid of that side."""
         clip = sequence.clip
-        geometry = fan_geometry(clip, side)
-        frames = np.stack([geometry.warp(frame) for frame in clip.frames[::every]])
+        frames, geometry = _fan_frames(clip, side, every)
         places = (stored_calipers(sequence.parameters), sequence.keypoints)
         xy, tissue = (geometry.to_grid(points.xy[:, ::every]) for points in places)
         spacing = 1.0 if clip.spacing_mm is None else clip.spacing_mm[1]
@@ -89,3 +89,14 @@ def parasternal_cines(
         "PLAX", count, seed, folder, progress=progress, shape=list(SHAPE), n_frames=FRAMES, n_tracks=TRACKS
     )
     return [ParasternalCine.of(sequence, side, every) for sequence in read_simulated(folder)]
+
+
+def simulated_frames(view: str, folder: str | Path, count: int, seed: int, *, side: int) -> list[NDArray[np.uint8]]:
+    """Frames (T, side, side) alone of simulated sequences of any view; otherwise as :func:`parasternal_cines`."""
+    simulate_to_folder(view, count, seed, folder, shape=list(SHAPE), n_frames=FRAMES, n_tracks=TRACKS)
+    return [_fan_frames(sequence.clip, side)[0] for sequence in read_simulated(folder)]
+
+
+def _fan_frames(clip: Clip, side: int, every: int = 1) -> tuple[NDArray[np.uint8], Geometry]:
+    geometry = fan_geometry(clip, side)
+    return np.stack([geometry.warp(frame) for frame in clip.frames[::every]]), geometry

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
 from echomotion.models.flow.pwcnet import GRID, PWCNetConfig, PWCNetwork, read_flow
 from echomotion.models.losses import occluded, photometric_loss, smoothness_loss
 from echomotion.training.augment import place_image, placement_matrix, random_grey
-from echomotion.training.parasternal_cines import ParasternalCine, parasternal_cines
+from echomotion.training.parasternal_cines import parasternal_cines, simulated_frames
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class PWCNetTraining:
     ----------
     sequences, selection, seed, selection_seed : int
         As for SK-net; the key-points of what is trained on are not used.
+    apical : int
+        Four-chamber sequences beside them.
     batch : int
         Pairs of frames of a step.
     size : int
@@ -42,6 +45,7 @@ class PWCNetTraining:
     selection: int = 24
     seed: int = 11
     selection_seed: int = 9011
+    apical: int = 60
     batch: int = 4
     size: int = 128
     longest: int = 12
@@ -52,12 +56,15 @@ class PWCNetTraining:
 
 
 class PWCNetTask:
-    """Pairs of frames of simulated cines; on others, how far tissue is followed from one frame to all."""
+    """Pairs of frames of simulated clips; on other cines, how far tissue is followed from one frame to all."""
 
     def __init__(self, data: str | Path, training: PWCNetTraining, config: PWCNetConfig) -> None:
         self.network: nn.Module = PWCNetwork(config)
         self.training = training
-        self.cines = parasternal_cines(Path(data) / "fit", training.sequences, training.seed, side=256)
+        cines = parasternal_cines(Path(data) / "fit", training.sequences, training.seed, side=256)
+        self.clips = [cine.frames for cine in cines]
+        if training.apical:
+            self.clips += simulated_frames("A4C", Path(data) / "fit-a4c", training.apical, training.seed, side=256)
         self.selection = parasternal_cines(
             Path(data) / "selection", training.selection, training.selection_seed, side=GRID[0], every=2
         )
@@ -66,8 +73,8 @@ class PWCNetTask:
         """Two frames (B, 1, S, S), the same with other grey levels, and an affine map (B, 2, 3) for regularisation."""
         own = self.training
         plain, changed, maps = [], [], []
-        for number in rng.integers(len(self.cines), size=own.batch):
-            pair, coloured = frame_pair(self.cines[number], own, rng)
+        for number in rng.integers(len(self.clips), size=own.batch):
+            pair, coloured = frame_pair(self.clips[number], own, rng)
             plain.append(pair)
             changed.append(coloured)
             maps.append(_small_map(rng))
@@ -130,21 +137,21 @@ class PWCNetTask:
 
 
 def frame_pair(
-    cine: ParasternalCine, training: PWCNetTraining, rng: np.random.Generator
+    frames: NDArray[np.uint8], training: PWCNetTraining, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Two frames of a cine (2, S, S) placed alike, and the same with other grey levels."""
-    count = len(cine.frames)
+    """Two frames of a clip (T, h, w) as (2, S, S), placed alike, and the same with other grey levels."""
+    count = len(frames)
     start = int(rng.integers(count))
     reach = int(rng.integers(1, min(training.longest, count - 1) + 1))
     other = start + reach if start + reach < count and (start < reach or rng.random() < 0.5) else start - reach
     other = int(np.clip(other, 0, count - 1))
-    shape = (cine.frames.shape[1], cine.frames.shape[2])
+    shape = (frames.shape[1], frames.shape[2])
     matrix = placement_matrix(shape, training.size, rng)
     # Larger than life, so that the pictures are full and speckle is not smoothed away.
     zoom = float(rng.uniform(1.0, 256 / training.size))
     middle = (training.size - 1) / 2
     matrix = zoom * matrix + np.array([[0, 0, (1 - zoom) * middle], [0, 0, (1 - zoom) * middle]])
-    pair = np.stack([place_image(cine.frames[t], matrix, training.size) for t in (start, other)])
+    pair = np.stack([place_image(frames[t], matrix, training.size) for t in (start, other)])
     seed = int(rng.integers(2**32))
     # The noise of the two differs, the machine's settings do not.
     coloured = np.stack([random_grey(image, np.random.default_rng(seed)) for image in pair])

@@ -261,7 +261,7 @@ def _pwcnet(recipe: Recipe, data: str | Path, folder: Path, name: str) -> tuple[
     facts = {
         "grid": list(GRID),
         "normalisation": "grey levels divided by 255, black outside the fan",
-        "trained_on": "own simulation of the PLAX view, without labels; no real recording",
+        "trained_on": "own simulation of the PLAX and A4C views, without labels; no real recording",
     }
     return PWCNetTask(data, training, config), facts
 
