@@ -25,6 +25,14 @@ def texture(size=48):
     return torch.nn.functional.avg_pool2d(noise, 5, 1, 2)
 
 
+def blobs(size=128):
+    """Noise of all sizes, so that it can be matched when it is reduced."""
+    noise = torch.rand(1, 1, size, size, generator=torch.Generator().manual_seed(3)) - 0.5
+    parts = [torch.nn.functional.avg_pool2d(noise, side, 1, side // 2) for side in (5, 13, 33)]
+    whole = sum(part / part.std() for part in parts)
+    return (whole - whole.min()) / (whole.max() - whole.min())
+
+
 def uniform(x, y, size=48):
     return torch.tensor([x, y]).view(1, 2, 1, 1).expand(1, 2, size, size)
 
@@ -81,22 +89,28 @@ def test_flow_is_read_between_pixels_and_in_native_px():
     assert read_flow(flow, torch.tensor([[4.25, 7.5]]))[0, 0].tolist() == pytest.approx([4.25, 15])
 
 
-def test_an_untrained_network_sees_no_motion_and_learns_everywhere():
-    network = PWCNetwork(SMALL)
-    first, second = torch.rand(2, 1, 32, 32), torch.rand(2, 1, 32, 32)
-    flow = network(first, second)
-    assert flow.shape == (2, 2, 32, 32)
-    assert float(flow.detach().abs().max()) == 0
+def test_an_untrained_network_finds_a_shift_and_learns_everywhere():
+    network = PWCNetwork(PWCNetConfig(widths=(8, 8, 8, 8), match=8, radius=2, estimator=(8,), pooled=5))
+    first = blobs()
+    flow = network(first, torch.roll(first, (4, -8), dims=(2, 3)))
+    assert flow.shape == (1, 2, 128, 128)
+    inside = flow.detach()[0, :, 32:-32, 32:-32]
+    assert float((inside - torch.tensor([-8.0, 4.0])[:, None, None]).abs().median()) < 1
+    assert float(network(first, first).detach().abs().median()) < 0.2
     torch.nn.init.normal_(network.estimator[-1].weight, std=0.1)
-    network(first, second).square().mean().backward()
+    network(first, torch.rand(1, 1, 128, 128)).square().mean().backward()
     assert all(part.grad is not None for name, part in network.named_parameters())
 
 
 def test_dense_motion_of_a_clip():
-    clip = Clip(np.random.default_rng(0).integers(0, 255, (3, 40, 60), dtype=np.uint8), np.arange(3) / 30)
+    picture = (255 * blobs(96)[0, 0].numpy()).astype(np.uint8)
+    clip = Clip(np.stack([np.roll(picture, 2 * t, axis=1) for t in range(3)]), np.arange(3) / 30)
     found = PWCNetEstimator(PWCNetwork(SMALL)).estimate(clip, 1)
     assert found.flow.shape == (3, 224, 224, 2)
-    assert np.array_equal(found.at([[10, 12], [30, 5]]), np.zeros((2, 3, 2)))
+    moved = found.at([[40, 50], [60, 45]])
+    assert np.array_equal(moved[:, 1], np.zeros((2, 2)))
+    assert moved[:, 2, 0] == pytest.approx([2, 2], abs=0.7)
+    assert moved[:, 0, 0] == pytest.approx([-2, -2], abs=0.7)
     with pytest.raises(DataError, match="0 to 2"):
         PWCNetEstimator(PWCNetwork(SMALL)).estimate(clip, 3)
     with pytest.raises(DataError, match="points"):

@@ -2,11 +2,14 @@
 
 After Sun et al. 2018 (arXiv 1709.02371): features at several strides, warped by the flow so far, correlated within a
 window, and a flow estimator that refines from coarse to fine. As in ARFlow (Liu et al. 2020, arXiv 2003.13045) one
-estimator serves all strides. Ours is that features have length 1, so that correlations are cosines from the start.
+estimator serves all strides. Ours is that a match that needs no learning is built in: features have length 1, and the
+picture's own pixels are among them, so that correlations are cosines from the start; each step begins where they are
+highest, averaged over a neighbourhood.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +30,11 @@ from echomotion.preprocess.grid import to_model_grid
 
 GRID = (224, 224)
 _BATCH = 8
+# How much likelier a place with a higher cosine is, before anything is learned.
+_SHARPNESS = 40.0
+# Side in px of the patch whose pixels are compared, on the picture reduced so far that it is one px of the features;
+# and the weight of learned features beside them, before anything is learned.
+_PIXELS, _TRUST = 4, 0.3
 
 
 @dataclass(frozen=True)
@@ -43,12 +51,15 @@ class PWCNetConfig:
         Of the windows, in px of each stride.
     estimator : tuple of int
         Channels of the estimator's layers.
+    pooled : int
+        Side in px of each stride, odd, over which correlations are averaged for the first guess of a step.
     """
 
     widths: tuple[int, ...] = (16, 24, 32, 48)
     match: int = 24
     radius: int = 3
     estimator: tuple[int, ...] = (64, 48, 32)
+    pooled: int = 13
 
 
 class PWCNetwork(nn.Module):
@@ -62,21 +73,28 @@ class PWCNetwork(nn.Module):
         self.config = config
         self.encoder = ResidualEncoder(config.widths, blocks=1)
         self.match = nn.ModuleList(nn.Conv2d(width, config.match, 1) for width in config.widths[1:])
-        before = (2 * config.radius + 1) ** 2 + config.match + 2
+        self.sharpness = nn.Parameter(torch.tensor(_SHARPNESS))
+        self.trust = nn.Parameter(torch.tensor(_TRUST))
+        before = (2 * config.radius + 1) ** 2 + _PIXELS**2 + config.match + 4
         layers: list[nn.Module] = []
         for width in config.estimator:
             layers += [nn.Conv2d(before, width, 3, padding=1), nn.LeakyReLU(0.1, inplace=True)]
             before = width
         last = nn.Conv2d(before, 2, 3, padding=1)
-        # The first flow is none at all.
+        # At first the match alone decides.
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)  # type: ignore[arg-type]
         self.estimator = nn.Sequential(*layers, last)
 
     def features(self, frames: Tensor) -> tuple[Tensor, ...]:
-        """Features of length 1 at strides 4, 8, ..., finest first."""
-        maps = self.encoder(frames)[1:]
-        return tuple(_unit(match(x)) for match, x in zip(self.match, maps, strict=True))
+        """Features of length 1 at strides 4, 8, ..., finest first: the picture's own pixels, and what is learned."""
+        maps = [_unit(match(x)) for match, x in zip(self.match, self.encoder(frames)[1:], strict=True)]
+        sizes = [(_PIXELS * x.shape[-2], _PIXELS * x.shape[-1]) for x in maps]
+        own = [pixel_vectors(functional.interpolate(frames, size=size, mode="area")) for size in sizes]
+        return tuple(
+            functional.normalize(torch.cat([pixels, self.trust * learned], dim=1), dim=1)
+            for pixels, learned in zip(own, maps, strict=True)
+        )
 
     def between(self, first: tuple[Tensor, ...], second: tuple[Tensor, ...]) -> Tensor:
         """Flow at stride 4, (B, 2, H / 4, W / 4) in px of the frames, from features."""
@@ -88,7 +106,8 @@ class PWCNetwork(nn.Module):
                 flow = functional.interpolate(flow, size=here.shape[-2:], mode="bilinear", align_corners=False)
             moved = warped(there, flow / stride)
             scores = window_correlation(here, moved, self.config.radius)
-            step = self.estimator(torch.cat([scores, here, flow / stride], dim=1))
+            guess = likeliest_shift(scores, self.config.pooled, self.sharpness)
+            step = guess + self.estimator(torch.cat([scores, here, flow / stride, guess], dim=1))
             flow = flow + step * stride
         return flow
 
@@ -106,6 +125,23 @@ def window_correlation(first: Tensor, second: Tensor, radius: int) -> Tensor:
     return torch.stack(
         [(first * wide[..., y : y + height, x : x + width]).sum(dim=1) for y in side for x in side], dim=1
     )
+
+
+def pixel_vectors(frames: Tensor) -> Tensor:
+    """Patches of ``_PIXELS`` px without their surroundings' mean (B, 16, h, w) of frames (B, 1, 4 h, 4 w), length 1."""
+    local = frames - functional.avg_pool2d(frames, 9, 1, 4, count_include_pad=False)
+    patches = functional.pixel_unshuffle(local, _PIXELS)
+    return patches / (patches.square().sum(dim=1, keepdim=True) + 1e-3).sqrt()
+
+
+def likeliest_shift(scores: Tensor, pooled: int, sharpness: Tensor) -> Tensor:
+    """Mean shift (B, 2, h, w), x first, of a window's scores (B, k * k, h, w), averaged over places and weighed."""
+    even = functional.avg_pool2d(scores, pooled, 1, pooled // 2, count_include_pad=False)
+    weight = (sharpness * even).softmax(dim=1)
+    side = round(math.sqrt(scores.shape[1]))
+    steps = torch.arange(side, dtype=scores.dtype, device=scores.device) - side // 2
+    y, x = torch.meshgrid(steps, steps, indexing="ij")
+    return torch.stack([torch.einsum("bkhw,k->bhw", weight, part.flatten()) for part in (x, y)], dim=1)
 
 
 def _unit(x: Tensor) -> Tensor:
