@@ -15,6 +15,7 @@ from echomotion.models.base import Progress, Segmenter
 from echomotion.models.registry import register
 from echomotion.models.segmenters.native import masks_of
 from echomotion.models.segmenters.ncmnet_network import CONTEXT, NCMNetConfig, NCMNetwork, NCMOutput
+from echomotion.models.segmenters.steadying import steady_in_time
 from echomotion.models.weights import Weights, card_config
 from echomotion.preprocess.grid import to_model_grid
 
@@ -30,9 +31,12 @@ class NCMNetOptions:
     ----------
     mirror : bool
         Average with the prediction of the mirrored clip: slightly better, twice the time.
+    steady_s : float
+        Over which time probabilities are made to vary smoothly (:mod:`.steadying`); 0 leaves them as they come.
     """
 
     mirror: bool = True
+    steady_s: float = 0.2
 
 
 class NCMSegmenter:
@@ -64,6 +68,8 @@ class NCMSegmenter:
         """Label all frames of a clip."""
         frames, geometry = to_model_grid(clip, self.grid_shape)
         probability = np.concatenate([p for p, _ in self._parts(frames, progress)])
+        if self.options.steady_s > 0 and clip.n_frames > 1:
+            probability = steady_in_time(probability, self.options.steady_s / clip.frame_interval_s)
         return masks_of(probability, geometry, self.classes, self.name)
 
     def reliability(self, clip: Clip) -> NDArray[np.float32]:
