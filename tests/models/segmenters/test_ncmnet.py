@@ -86,3 +86,8 @@ def test_wrong_options_are_named():
         ncm_network_of({**SMALL, "colour": 1})
     with pytest.raises(ValueError, match="no encoder 'vgg'"):
         NCMNetwork(NCMNetConfig(encoder="vgg"))
+
+
+def test_a_negative_time_is_refused():
+    with pytest.raises(ModelError, match="steady_s"):
+        NCMNetOptions(steady_s=-0.1)

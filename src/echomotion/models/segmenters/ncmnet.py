@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from echomotion.core import APICAL_CLASSES, Clip, Masks
+from echomotion.core import APICAL_CLASSES, Clip, Masks, ModelError
 from echomotion.models.base import Progress, Segmenter
 from echomotion.models.registry import register
 from echomotion.models.segmenters.native import masks_of
@@ -37,6 +37,10 @@ class NCMNetOptions:
 
     mirror: bool = True
     steady_s: float = 0.2
+
+    def __post_init__(self) -> None:
+        if self.steady_s < 0:
+            raise ModelError(f"steady_s is {self.steady_s:g}; it is 0 or more seconds")
 
 
 class NCMSegmenter:
