@@ -86,3 +86,15 @@ def test_the_held_out_set_is_written_and_found_again(tmp_path, monkeypatch):
     result = json.loads(done.stdout)
     assert result["dataset"] == "held-out-1-parametric"
     assert list(result["parts"]) == ["out_of_distribution"]
+
+
+def test_dense_motion_beside_a_tracker(tmp_path):
+    cines, target = tmp_path / "cines", tmp_path / "flow.json"
+    size = ("--count", 1, "--frames", 5, "--points", 16, "--size", 96)
+    assert run("simulate", "--view", "plax", *size, "-o", cines).exit_code == 0
+    done = run("evaluate", "flow", "--data", cines, "--tracker", "lucas_kanade", "-o", target, "--json")
+    assert done.exit_code == 0, done.output
+    reports = json.loads(target.read_text())["reports"]
+    assert [report["method"] for report in reports] == ["no motion", "pwcnet", "lucas_kanade"]
+    assert all(0 <= report["summary"]["share_within"] <= 1 for report in reports)
+    assert run("evaluate", "flow", "--data", tmp_path / "absent").exit_code == 1

@@ -5,6 +5,7 @@ Trackers are run on the same points from the same frame, and points that stay wh
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -39,8 +40,8 @@ class MotionReport:
         return {"clips": len(self.rows), **{name: float(np.mean([row[name] for row in self.rows])) for name in figures}}
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {"method": self.method, "summary": self.summary, "clips": self.rows}
+        """Plain values for JSON; what is not finite, as where a point was lost, becomes None."""
+        return {"method": self.method, "summary": _plain(self.summary), "clips": [_plain(row) for row in self.rows]}
 
 
 def by_flow(estimator: FlowEstimator) -> Follow:
@@ -110,3 +111,7 @@ def evaluate_motion(
         if progress is not None:
             progress(done, len(cases))
     return MotionReport(method, rows)
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in row.items()}

@@ -94,9 +94,9 @@ class SemiSupervisedTraining:
     grid: int = 256
     early_grid: int = 192
     early_share: float = 0.5
-    plain: float = 0.25
-    late_plain: float = 0.6
-    late_share: float = 0.3
+    plain: float = 0.5
+    late_plain: float = 0.9
+    late_share: float = 0.4
     frames: int = 8
     length: int = 4
     labels: float = 1.0

@@ -28,15 +28,18 @@ class UNetTraining:
     early_grid : int
         Side during the first `early_share` of the run: coarse frames are cheap, and teach the anatomy.
     early_share : float
-    late_share : float
-        Part of the run, at its end, in which more frames keep their own grey levels.
+    plain, late_plain, late_share : float
+        Share of the frames that stay about as they were recorded (``augment.NEAR``); the same at the end of the run;
+        and how long that end is, in parts of the run.
     batch : int
     """
 
     grid: int = 256
     early_grid: int = 192
     early_share: float = 0.6
-    late_share: float = 0.2
+    plain: float = 0.5
+    late_plain: float = 0.9
+    late_share: float = 0.4
     batch: int = 8
 
 
@@ -54,7 +57,8 @@ class UNetTask:
         """Images (B, 1, H, W) and labels (B, 1, H, W)."""
         size = self.training.early_grid if share < self.training.early_share else self.training.grid
         chosen = rng.choice(len(self.fit_frames), self.training.batch, replace=False)
-        plain = 0.5 if share > 1 - self.training.late_share else 0.25
+        own = self.training
+        plain = own.late_plain if share > 1 - own.late_share else own.plain
         pairs = [
             augment_frame(image, labels, size, rng, plain=plain)
             for image, labels in (self.fit_frames[i] for i in chosen)
