@@ -72,7 +72,8 @@ def _occupied(probability: NDArray[np.floating], geometry: Geometry) -> tuple[in
 def without_islands(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Labels (H, W) in which each class keeps its largest connected part; the rest becomes background.
 
-    Every class of the apical views is one piece of anatomy, so a second piece is a mistake.
+    Every class of the apical views is one piece of anatomy, so a second piece is a mistake. So is a hole: background
+    that other classes enclose gets the class that most of its rim has.
     """
     out = np.zeros_like(labels)
     x, y, columns, rows = cv2.boundingRect(labels)
@@ -81,4 +82,18 @@ def without_islands(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         count, parts, stats, _ = cv2.connectedComponentsWithStats((seen == label).astype(np.uint8))
         if count > 1:
             kept[parts == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))] = label
+    if kept.size:
+        _fill_holes(kept)
     return out
+
+
+def _fill_holes(labels: NDArray[np.uint8]) -> None:
+    """Give background that does not reach the border of labels (h, w) the class around it, in place."""
+    empty = cv2.copyMakeBorder((labels == 0).astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=1)
+    count, parts = cv2.connectedComponents(empty, connectivity=4)
+    parts = parts[1:-1, 1:-1]
+    # Part 0 is what has a class; the first one found, in the corner, is the outside.
+    for number in range(2, count):
+        hole = (parts == number).astype(np.uint8)
+        rim = (cv2.dilate(hole, np.ones((3, 3), np.uint8)) > hole) & (labels > 0)
+        labels[hole > 0] = np.bincount(labels[rim]).argmax()

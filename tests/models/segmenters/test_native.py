@@ -1,0 +1,32 @@
+"""Each class is one piece without holes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from echomotion.models.segmenters.native import without_islands
+
+
+def test_a_second_piece_goes_and_a_hole_is_filled():
+    labels = np.zeros((40, 50), np.uint8)
+    labels[5:35, 10:40] = 2
+    labels[10:35, 15:35] = 1
+    whole = without_islands(labels)
+    assert np.array_equal(whole, labels)
+    # A piece of atrium within the ventricle, as a tendon makes it, and one of wall far off.
+    broken = labels.copy()
+    broken[18:22, 20:30] = 3
+    broken[35:39, 15:35] = 3
+    broken[2:4, 45:48] = 2
+    mended = without_islands(broken)
+    assert (mended[18:22, 20:30] == 1).all()
+    assert (mended[35:39, 15:35] == 3).all()
+    assert (mended[2:4, 45:48] == 0).all()
+
+
+def test_background_that_reaches_the_border_stays():
+    labels = np.zeros((30, 30), np.uint8)
+    labels[5:25, 5:25] = 2
+    labels[10:30, 10:20] = 0
+    assert np.array_equal(without_islands(labels), labels)
+    assert not without_islands(np.zeros((8, 8), np.uint8)).any()
