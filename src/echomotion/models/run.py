@@ -18,6 +18,7 @@ from echomotion.models.registry import (
     create_tracker,
     create_view_classifier,
 )
+from echomotion.models.segmenters.native import empty_where_dark
 from echomotion.models.trackers.session import TrackingSession
 from echomotion.preprocess.familiarity import unfamiliar
 
@@ -139,7 +140,8 @@ def segment(
     ModelError
         As :func:`echomotion.create_segmenter`.
     """
-    return create_segmenter(model, weights=weights, **options).segment(clip, progress=progress)
+    masks = create_segmenter(model, weights=weights, **options).segment(clip, progress=progress)
+    return empty_where_dark(masks, clip.frames)
 
 
 def detect_keypoints(

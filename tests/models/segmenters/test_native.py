@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from echomotion.models.segmenters.native import without_islands
+from echomotion.core import Geometry, Masks
+from echomotion.models.segmenters.native import empty_where_dark, without_islands
 
 
 def test_a_second_piece_goes_and_a_hole_is_filled():
@@ -30,3 +31,18 @@ def test_background_that_reaches_the_border_stays():
     labels[10:30, 10:20] = 0
     assert np.array_equal(without_islands(labels), labels)
     assert not without_islands(np.zeros((8, 8), np.uint8)).any()
+
+
+def test_darkness_has_no_heart():
+    frames = np.zeros((2, 8, 8), np.uint8)
+    frames[0], frames[1, 2, 2] = 3, 90
+    probability = np.full((2, 2, 8, 8), 0.5, np.float16)
+    classes = {0: "background", 1: "lv_cavity"}
+    masks = Masks(np.ones((2, 8, 8), np.uint8), classes, probability, Geometry.identity((8, 8)))
+    found = empty_where_dark(masks, frames)
+    assert not found.labels[0].any()
+    assert found.labels[1].all()
+    assert (found.probability[0, 0] == 1).all()
+    assert not found.probability[0, 1].any()
+    assert np.array_equal(found.probability[1], probability[1])
+    assert empty_where_dark(masks, frames + 100) is masks

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -12,6 +13,9 @@ import torch
 from numpy.typing import NDArray
 
 from echomotion.core import Geometry, Masks, Tracks
+
+# Grey level, of 255, up to which a frame is black to the eye.
+_DARK = 8
 
 
 def masks_of(
@@ -28,6 +32,23 @@ def masks_of(
     # Most probabilities are next to nothing, and of such numbers NumPy makes halves thirty times slower.
     halves = torch.from_numpy(probability).half().numpy()
     return Masks(labels, classes, halves, geometry, model, tracks)
+
+
+def empty_where_dark(masks: Masks, frames: NDArray[np.uint8]) -> Masks:
+    """Masks with nothing but background on frames (T, H, W) in which no eye sees anything.
+
+    Networks that have seen hearts alone find one in darkness too.
+    """
+    dark = frames.max(axis=(1, 2)) <= _DARK
+    if not dark.any():
+        return masks
+    labels = np.where(dark[:, None, None], 0, masks.labels).astype(np.uint8)
+    if masks.probability is None:
+        return replace(masks, labels=labels)
+    probability = masks.probability.copy()
+    probability[dark] = 0
+    probability[dark, 0] = 1
+    return replace(masks, labels=labels, probability=probability)
 
 
 def labels_from_probability(probability: NDArray[np.floating], geometry: Geometry) -> NDArray[np.uint8]:
