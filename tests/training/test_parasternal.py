@@ -146,7 +146,8 @@ def test_few_key_points_train_both_networks_for_each_share(tmp_path):
 def test_parts_of_trnet_are_switched_off_one_by_one(tmp_path):
     weights = write_all(tmp_path / "weights")
     runs = train_variants(ablation_of(str(recipe(tmp_path, "trnet", weights))), tmp_path, tmp_path / "ablation")
-    assert list(runs) == ["flow_network_as_teacher", "pseudo_flow_alone", "patches_alone", "no_semantic_input", "whole"]
+    flow = ["flow_network_alone", "flow_network_and_patches"]
+    assert list(runs) == [*flow, "pseudo_flow_alone", "patches_alone", "no_semantic_input", "whole"]
     detector = create_keypoint_detector("trnet", weights=str(runs["no_semantic_input"]), sknet=weights["sknet"])
     assert detector.network.config.semantic is False
     with pytest.raises(DataError, match="trains sknet"):

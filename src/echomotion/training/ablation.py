@@ -39,9 +39,12 @@ def ablation_of(recipe: str) -> dict[str, Variant]:
             WHOLE: Variant(recipe),
         }
     if model == "trnet":
-        # Tables 3 and 4; Table 5 and the iterations need no training of their own. Then what is ours: another teacher.
+        # Tables 3 and 4; Table 5 and the iterations need no training of their own. First with the paper's teacher, whose
+        # labels start from the reference frame alone, then with ours.
+        flow = {"teacher": "pwcnet", "held": False}
         return {
-            "flow_network_as_teacher": Variant(recipe, training={"teacher": "pwcnet"}),
+            "flow_network_alone": Variant(recipe, training=flow | {"patch": False}),
+            "flow_network_and_patches": Variant(recipe, training=flow),
             "pseudo_flow_alone": Variant(recipe, training={"patch": False}),
             "patches_alone": Variant(recipe, training={"pseudo": False}),
             "no_semantic_input": Variant(recipe, {"semantic": False}),

@@ -43,8 +43,17 @@ class Reach:
 # Other machines, other hands; and about as it was recorded: what is only ever seen from afar is not learned in detail.
 WIDE, NEAR = Reach(), Reach((0.9, 1.12), 0.0, 0.06, 0.03, 5.0, 0.05)
 _DEEPER_ZOOM = (0.5, 0.85)
+# Share of the clips placed about as recorded that are yet seen through another machine: where all look as recorded,
+# shadows and haze are unlearned.
+_ANOTHER_MACHINE = 0.25
 # Share of clips whose frames differ in grey levels beyond noise.
 _FLICKER = 0.3
+
+
+def draw_reach(plain: float, rng: np.random.Generator) -> tuple[Reach, bool]:
+    """How a clip is placed, `plain` being the share placed about as recorded; and whether it also looks about so."""
+    near = rng.random() < plain
+    return NEAR if near else WIDE, near and rng.random() >= _ANOTHER_MACHINE
 
 
 def random_placement(
@@ -110,7 +119,7 @@ def random_fan(image: Image, rng: np.random.Generator) -> Image:
         gain *= (angle > low) & (angle < high)
     if rng.random() < 0.2:
         gain *= depth < rng.uniform(0.8, 1.0)
-    for _ in range(rng.integers(0, 3)):
+    for _ in range(rng.integers(0, 5)):
         centre, width = np.deg2rad(rng.uniform(-40, 40)), np.deg2rad(rng.uniform(2, 9))
         start, strength = rng.uniform(0, 0.5), rng.uniform(0.3, 1.0)
         beam = np.exp(-0.5 * ((angle - centre) / width) ** 2)
@@ -172,14 +181,15 @@ def augment_frame(
         Side of the square training grid in pixels.
     rng : numpy.random.Generator
     plain : float
-        Share of the frames that stay about as they were recorded, which no simulation of a machine replaces.
+        Share of the frames placed about as they were recorded; most of them look so too, which no simulation of a
+        machine replaces.
 
     Returns
     -------
     float32 (size, size) in 0..1, uint8 (size, size)
     """
-    own = rng.random() < plain
-    placed, placed_labels = random_placement(image, labels, size, rng, NEAR if own else WIDE)
-    if own:
+    reach, slightly = draw_reach(plain, rng)
+    placed, placed_labels = random_placement(image, labels, size, rng, reach)
+    if slightly:
         return slight_grey(placed, rng), placed_labels
     return random_grey(random_fan(placed, rng), rng), placed_labels

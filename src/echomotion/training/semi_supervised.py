@@ -58,8 +58,8 @@ class SemiSupervisedTraining:
         Side of the square grid in px that the model runs on, and during the first `early_share` of the run.
     early_share : float
     plain, late_plain, late_share : float
-        Share of the clips that stay about as they were recorded (``augment.NEAR``); the same at the end of the run; and
-        how long that end is, in parts of the run.
+        Share of the clips placed about as they were recorded (``augment.draw_reach``); the same at the end of
+        the run; and how long that end is, in parts of the run.
     frames, length : int
         Of a step, of all clips together; of a clip of a beat.
     labels : float

@@ -21,7 +21,7 @@ from echomotion.datasets.folder import MASKS, LabelledVideo, read_labelled_video
 from echomotion.datasets.splits import chosen_names
 from echomotion.io import read_clip
 from echomotion.simulate.joined import JoinedBeat, square_frames
-from echomotion.training.augment import NEAR, WIDE, place_image, place_labels, placement_matrix, seen_otherwise
+from echomotion.training.augment import draw_reach, place_image, place_labels, placement_matrix, seen_otherwise
 
 # What a beat moves on from frame to frame, in parts of a contraction: 8 to 20 frames in systole.
 _STEP = (0.05, 0.12)
@@ -146,11 +146,12 @@ def _drawn(
     rng: np.random.Generator,
     plain: float,
 ) -> SparseDraw:
-    own = rng.random() < plain
+    reach, slightly = draw_reach(plain, rng)
     shape = (frames.shape[1], frames.shape[2])
-    matrix = placement_matrix(shape, size, rng, NEAR if own else WIDE)
+    matrix = placement_matrix(shape, size, rng, reach)
     weak = [place_image(frame, matrix, size) for frame in frames]
-    strong = seen_otherwise(weak, rng, slightly=own)
+    # What a teacher says of a clip without masks teaches nothing to a pupil who sees the same.
+    strong = seen_otherwise(weak, rng, slightly=slightly and bool(labelled.any()))
     placed = np.stack([place_labels(label, matrix, size) for label in labels])
     return SparseDraw(np.stack(strong), np.stack(weak), placed, labelled, near)
 

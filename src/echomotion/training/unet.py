@@ -29,7 +29,7 @@ class UNetTraining:
         Side during the first `early_share` of the run: coarse frames are cheap, and teach the anatomy.
     early_share : float
     plain, late_plain, late_share : float
-        Share of the frames that stay about as they were recorded (``augment.NEAR``); the same at the end of the run;
+        Share of the frames placed about as they were recorded (``augment.draw_reach``); the same at the end of the run;
         and how long that end is, in parts of the run.
     batch : int
     """

@@ -21,7 +21,7 @@ from echomotion.datasets.simulated import StoredSequence
 from echomotion.io.write import atomic_path
 from echomotion.models.segmenters.point_cues import Cues
 from echomotion.simulate.joined import JoinedBeat, joined_beat, square_frames
-from echomotion.training.augment import NEAR, WIDE, place_image, place_labels, placement_matrix, seen_otherwise
+from echomotion.training.augment import draw_reach, place_image, place_labels, placement_matrix, seen_otherwise
 
 # A point counts for smoothness from this confidence on.
 _SURE = 0.5
@@ -177,12 +177,12 @@ def placed(
         Points that are kept, those on the grid first; drawn more than once where there are too few.
     rng : numpy.random.Generator
     plain : float
-        Share of the clips that stay about as they were recorded.
+        Share of the clips placed about as they were recorded (:func:`echomotion.training.augment.draw_reach`).
     """
-    own = rng.random() < plain
+    reach, slightly = draw_reach(plain, rng)
     shape = (frames.shape[1], frames.shape[2])
-    matrix = placement_matrix(shape, size, rng, NEAR if own else WIDE)
-    pictures = seen_otherwise([place_image(frame, matrix, size) for frame in frames], rng, slightly=own)
+    matrix = placement_matrix(shape, size, rng, reach)
+    pictures = seen_otherwise([place_image(frame, matrix, size) for frame in frames], rng, slightly=slightly)
     xy = (cues.xy @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
     inside = np.all((xy >= 0) & (xy <= size - 1), axis=-1)
     order = np.argsort(~inside.any(axis=1), kind="stable")[: max(points, int(inside.any(axis=1).sum()))]
