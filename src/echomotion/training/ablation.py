@@ -39,8 +39,8 @@ def ablation_of(recipe: str) -> dict[str, Variant]:
             WHOLE: Variant(recipe),
         }
     if model == "trnet":
-        # Tables 3 and 4; Table 5 and the iterations need no training of their own. First with the paper's teacher, whose
-        # labels start from the reference frame alone, then with ours.
+        # Tables 3 and 4; Table 5 and the iterations need no training of their own. First with the paper's teacher,
+        # whose labels start from the reference frame alone, then with ours.
         flow = {"teacher": "pwcnet", "held": False}
         return {
             "flow_network_alone": Variant(recipe, training=flow | {"patch": False}),

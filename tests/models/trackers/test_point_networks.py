@@ -24,7 +24,8 @@ NETWORKS = {
     ),
     "specknet": lambda: SpeckNetNetwork(SpeckNetConfig(hidden=8, width=8)),
     "taptr": lambda: TAPTRNetwork(TAPTRConfig(**SMALL_TAPTR)),
-    "taptr_mixed": lambda: TAPTRNetwork(TAPTRConfig(**SMALL_TAPTR, encoder_layers=2, correct=False)),
+    "taptr_unmatched": lambda: TAPTRNetwork(TAPTRConfig(**SMALL_TAPTR, match=False)),
+    "taptr_mixed": lambda: TAPTRNetwork(TAPTRConfig(**SMALL_TAPTR, encoder_layers=2, correct=False, match=False)),
 }
 
 networks = pytest.mark.parametrize("make", NETWORKS.values(), ids=NETWORKS.keys())
@@ -35,8 +36,8 @@ def all_but(*names):
     return pytest.mark.parametrize("make", kept.values(), ids=kept.keys())
 
 
-# SpeckNet needs no training to find a motion; both begin where correlation points.
-from_rest, learning = all_but("specknet", "echotracker"), all_but("specknet")
+# SpeckNet needs no training to find a motion; three begin where correlation points.
+from_rest, learning = all_but("specknet", "echotracker", "taptr"), all_but("specknet", "taptr")
 
 
 def queries(n, t, size):
@@ -194,6 +195,30 @@ def test_specknet_finds_a_translation_untrained(step):
         # The truth lies among the places that were chosen from.
         reach = volume.scores.shape[-1] // 2 * volume.stride
         assert (truth - volume.xy).abs().max() <= reach
+
+
+@pytest.mark.parametrize("step", [(2, -1), (-1, 2)])
+def test_taptr_matches_untrained_and_better_trained(step):
+    torch.manual_seed(0)
+    network = TAPTRNetwork(TAPTRConfig(**SMALL_TAPTR))
+    frames, frame = translating(6, (96, 112), step), torch.zeros(12, dtype=torch.long)
+    xy = torch.rand(12, 2) * 30 + 35
+    truth = xy[:, None] + torch.arange(6.0)[None, :, None] * torch.tensor(step, dtype=torch.float32)
+
+    def error():
+        with torch.no_grad():
+            return (network(frames, frame, xy).xy - truth).norm(dim=-1).mean().item()
+
+    before = error()
+    # The mean displacement is 5 px and more.
+    assert before < 1
+    optimiser = torch.optim.Adam(network.parameters(), lr=2e-3)
+    for _ in range(20):
+        optimiser.zero_grad()
+        total(network(frames, frame, xy), truth).backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimiser.step()
+    assert error() < before
 
 
 def test_training_makes_specknet_prefer_a_shifted_place():

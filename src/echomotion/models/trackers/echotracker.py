@@ -31,6 +31,7 @@ from echomotion.models.layers.embedding import sincos
 from echomotion.models.layers.encoder import Fusion, ResidualEncoder
 from echomotion.models.layers.temporal import TemporalResNet
 from echomotion.models.registry import register
+from echomotion.models.trackers.expected_place import expected_shift, place_volume
 from echomotion.models.trackers.learned import LearnedOptions, learned_tracker
 from echomotion.models.trackers.network import Descriptors, Features, PointNetwork, PointOutput, Volume
 from echomotion.models.weights import Weights
@@ -141,8 +142,7 @@ class EchoTrackerNetwork(PointNetwork):
         self.fine = TemporalResNet(config.local + known, config.fine)
         self.fine_move = _small(nn.Linear(config.fine[-1], 2))
         self.judge = nn.Linear(config.fine[-1], 2)
-        # Of both stages, as logarithms: by which cosines are multiplied before a softmax, and how far (px) a point is
-        # believed to be from the estimate, in whatever direction, before they are seen.
+        # Of both stages; see place_volume.
         self.sharpness = nn.Parameter(torch.full((2,), math.log(10.0)))
         self.belief = nn.Parameter(torch.tensor([6.0, 3.0]).log())
 
@@ -177,7 +177,7 @@ class EchoTrackerNetwork(PointNetwork):
         places = []
         if self.config.expected:
             places.append(self._volume(0, volumes.unflatten(-1, (self.config.map_size,) * 2), start, cell))
-            steps[0] = steps[0] + _expected(places[0])
+            steps[0] = steps[0] + expected_shift(places[0])
         table = FeatureTable.of(pyramid(fine_map, self.config.levels), self.fine_stride)
         for iteration in range(self.config.iterations):
             xy = steps[-1].detach()
@@ -190,7 +190,7 @@ class EchoTrackerNetwork(PointNetwork):
             moved = xy + self.fine_move(hidden) * self.fine_stride
             if self.config.expected:
                 # The finest window may be too narrow for what the coarse stage has missed by.
-                moved = moved + _expected(near[min(1, len(near) - 1) if iteration == 0 else 0])
+                moved = moved + expected_shift(near[min(1, len(near) - 1) if iteration == 0 else 0])
             steps.append(moved)
         visible, confident = self.judge(hidden).unbind(dim=-1)
         return PointOutput(steps[-1], visible, confident, tuple(steps[:-1]), volumes=tuple(places))
@@ -204,10 +204,7 @@ class EchoTrackerNetwork(PointNetwork):
 
     def _volume(self, stage: int, cosines: Tensor, xy: Tensor, stride: Tensor) -> Volume:
         """Scores of places (N, T, d, d) around the estimates."""
-        reach = torch.arange(cosines.shape[-1], dtype=xy.dtype, device=xy.device) - cosines.shape[-1] // 2
-        squares = (reach * stride[0]).square() + (reach * stride[1]).square()[:, None]
-        scores = self.sharpness[stage].exp() * cosines - squares / (2 * (2 * self.belief[stage]).exp())
-        return Volume(scores, xy, stride)
+        return place_volume(cosines, xy, stride, self.sharpness[stage], self.belief[stage])
 
     def _differences(self, small: Tensor, points: int) -> Tensor:
         """Grey difference of each frame to the one before, (N, T, rows * columns); zero on the first."""
@@ -230,14 +227,6 @@ class EchoTrackerNetwork(PointNetwork):
         own = table.sample(times.expand(len(xy), -1), xy)
         back = [own[:, (times - lag).clamp(min=0)] for lag in _LAGS]
         return torch.stack([looks[:, None].expand_as(own), *back], dim=2)
-
-
-def _expected(volume: Volume) -> Tensor:
-    """Displacement (N, T, 2) from the middle of a volume, in px of the grid: the mean of its places."""
-    side = volume.scores.shape[-1]
-    likely = volume.scores.flatten(-2).softmax(dim=-1).view(volume.scores.shape)
-    reach = torch.arange(side, dtype=likely.dtype, device=likely.device) - side // 2
-    return torch.stack([(likely.sum(dim=-2) * reach).sum(-1), (likely.sum(dim=-1) * reach).sum(-1)], -1) * volume.stride
 
 
 def _small(layer: nn.Linear) -> nn.Linear:
