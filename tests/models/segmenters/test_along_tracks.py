@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from echomotion.models.segmenters.along_tracks import averaged_along_tracks
-from echomotion.models.segmenters.point_cues import Cues, mirrored
+from echomotion.models.segmenters.point_cues import Cues
 
 SIDE, FRAMES, INTERVAL = 96, 12, 0.03
 
@@ -64,10 +64,3 @@ def test_one_frame_and_no_width_change_nothing():
     assert averaged(exact[:1], cues.part(0, 1)) is not None
     assert np.array_equal(averaged(exact, cues, width_s=0.0), exact)
     assert np.array_equal(averaged(exact[:1], cues.part(0, 1)), exact[:1])
-
-
-def test_a_mirror_image_has_mirrored_points():
-    _, _, cues = beat()
-    twice = mirrored(mirrored(cues, SIDE), SIDE)
-    assert np.allclose(twice.xy, cues.xy, atol=1e-4)
-    assert np.allclose(mirrored(cues, SIDE).xy[..., 0], SIDE - 1 - cues.xy[..., 0], atol=1e-4)

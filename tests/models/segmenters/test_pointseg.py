@@ -194,14 +194,18 @@ def test_windows_that_hold_the_whole_clip_change_nothing_and_short_ones_little(c
     assert np.abs(short - whole).max() < 0.2
 
 
-def test_short_clips_alone_are_mirrored_unless_asked_for(clip):
+def test_short_clips_alone_are_seen_more_than_once_unless_asked_for(clip):
     def probability(cine, **options):
         return segmenter(**options).segment(cine).probability
 
     short = Clip(clip.frames[:6], clip.times_s[:6])
-    assert not np.array_equal(probability(short, mirror=True), probability(short, mirror=False))
-    np.testing.assert_array_equal(probability(short), probability(short, mirror=True))
-    np.testing.assert_array_equal(probability(clip), probability(clip, mirror=False))
+    once = probability(short, mirror=False, scales=())
+    assert not np.array_equal(probability(short, mirror=True, scales=()), once)
+    assert not np.array_equal(probability(short, mirror=False, scales=(0.9,)), once)
+    np.testing.assert_array_equal(probability(short), probability(short, mirror=True, scales=(0.9,)))
+    np.testing.assert_array_equal(probability(clip), probability(clip, mirror=False, scales=()))
+    with pytest.raises(ModelError, match="scales is"):
+        segmenter(scales=(0.0,))
 
 
 def test_points_lie_inside_the_fan_on_the_middle_frame(clip):

@@ -10,6 +10,7 @@ from scipy.ndimage import gaussian_filter1d
 from echomotion.core import APICAL_CLASSES, Clip, Masks
 from echomotion.models.base import Progress
 from echomotion.models.segmenters.native import masks_of
+from echomotion.models.segmenters.placements import averaged, placement_matrices
 from echomotion.models.weights import Weights
 from echomotion.preprocess.grid import to_model_grid
 
@@ -40,7 +41,12 @@ class FrameWiseSegmenter:
     def segment(self, clip: Clip, *, progress: Progress | None = None) -> Masks:
         """Label all frames; see :class:`echomotion.models.base.Segmenter`."""
         frames, geometry = to_model_grid(clip, self.grid_shape)
-        probability = self._probability(frames, progress)
+        looks = placement_matrices(self.grid_shape, mirror=self.mirror)
+
+        def predict(placed: NDArray[np.uint8], matrix: NDArray[np.float64]) -> NDArray[np.float32]:
+            return self._probability(placed, progress if matrix is looks[0] else None)
+
+        probability = averaged(frames, looks, predict)
         if self.smooth_s > 0 and clip.n_frames > 1:
             width = self.smooth_s / clip.frame_interval_s
             probability = gaussian_filter1d(probability, width, axis=0, mode="nearest")
@@ -53,8 +59,6 @@ class FrameWiseSegmenter:
         for start in range(0, len(frames), _BATCH):
             batch = torch.from_numpy(frames[start : start + _BATCH]).to(device).float()[:, None] / 255
             probability = self.network(batch).softmax(dim=1)
-            if self.mirror:
-                probability = (probability + self.network(batch.flip(-1)).softmax(dim=1).flip(-1)) / 2
             parts.append(probability.cpu().numpy())
             if progress is not None:
                 progress(min(start + _BATCH, len(frames)), len(frames))

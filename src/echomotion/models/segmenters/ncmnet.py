@@ -15,12 +15,16 @@ from echomotion.models.base import Progress, Segmenter
 from echomotion.models.registry import register
 from echomotion.models.segmenters.native import masks_of
 from echomotion.models.segmenters.ncmnet_network import CONTEXT, NCMNetConfig, NCMNetwork, NCMOutput
+from echomotion.models.segmenters.placements import averaged, placement_matrices
 from echomotion.models.segmenters.steadying import steady_in_time
 from echomotion.models.weights import Weights, card_config
 from echomotion.preprocess.grid import to_model_grid
 
 # Frames that are labelled at once, beside those before and after that they look at.
 _BATCH = 8
+# Clips that have few frames to be steadied by are seen at these scales too; chosen on the patients who choose
+# checkpoints.
+_SHORT, _SCALES = 6, (0.9,)
 
 
 @dataclass(frozen=True)
@@ -31,14 +35,20 @@ class NCMNetOptions:
     ----------
     mirror : bool
         Average with the prediction of the mirrored clip: slightly better, twice the time.
+    scales : tuple of float or None
+        At which a clip is seen as well, for the average. Without a word 0.9 for clips of up to six frames, none for
+        others.
     steady_s : float
         Over which time probabilities are made to vary smoothly (:mod:`.steadying`); 0 leaves them as they come.
     """
 
     mirror: bool = True
+    scales: tuple[float, ...] | None = None
     steady_s: float = 0.2
 
     def __post_init__(self) -> None:
+        if any(not 0.5 <= scale <= 2 for scale in self.scales or ()):
+            raise ModelError(f"scales is {self.scales}; each lies from 0.5 to 2")
         if self.steady_s < 0:
             raise ModelError(f"steady_s is {self.steady_s:g}; it is 0 or more seconds")
 
@@ -71,7 +81,14 @@ class NCMSegmenter:
     def segment(self, clip: Clip, *, progress: Progress | None = None) -> Masks:
         """Label all frames of a clip."""
         frames, geometry = to_model_grid(clip, self.grid_shape)
-        probability = np.concatenate([p for p, _ in self._parts(frames, progress)])
+        short = clip.n_frames <= _SHORT
+        scales = (_SCALES if short else ()) if self.options.scales is None else self.options.scales
+        looks = placement_matrices(self.grid_shape, mirror=self.options.mirror, scales=scales)
+
+        def predict(placed: NDArray[np.uint8], matrix: NDArray[np.float64]) -> NDArray[np.float32]:
+            return np.concatenate([p for p, _ in self._parts(placed, progress if matrix is looks[0] else None)])
+
+        probability = averaged(frames, looks, predict)
         if self.options.steady_s > 0 and clip.n_frames > 1:
             probability = steady_in_time(probability, self.options.steady_s / clip.frame_interval_s)
         return masks_of(probability, geometry, self.classes, self.name)
@@ -93,9 +110,6 @@ class NCMSegmenter:
             own = slice(start - first, end - first)
             found = self._run(frames[first : end + CONTEXT])
             probability, reliable = found.logits[0, own].softmax(dim=1), found.reliability[0, own]
-            if self.options.mirror:
-                turned = self._run(np.ascontiguousarray(frames[first : end + CONTEXT, :, ::-1]))
-                probability = (probability + turned.logits[0, own].softmax(dim=1).flip(-1)) / 2
             yield probability.cpu().numpy(), reliable.cpu().numpy()
             if progress is not None:
                 progress(end, count)

@@ -48,11 +48,10 @@ class Cues:
         tokens = None if self.tokens is None else self.tokens[:, first:last]
         return Cues(self.xy[:, first:last], self.visible[:, first:last], self.confidence[:, first:last], tokens)
 
-
-def mirrored(cues: Cues, width: int) -> Cues:
-    """Cues of the mirror image of frames of that width; a tracker's tokens stay, as features of tissue."""
-    xy = np.stack([width - 1 - cues.xy[..., 0], cues.xy[..., 1]], axis=-1)
-    return Cues(xy, cues.visible, cues.confidence, cues.tokens)
+    def placed(self, matrix: NDArray[np.float64]) -> Cues:
+        """The same on frames placed by a matrix (2, 3); a tracker's tokens stay, as features of tissue."""
+        xy = (self.xy @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
+        return Cues(xy, self.visible, self.confidence, self.tokens)
 
 
 def point_paths(cues: Sequence[Cues], device: torch.device | str = "cpu") -> PointPaths:

@@ -15,7 +15,8 @@ from echomotion.models.base import Progress, Segmenter, Tracker
 from echomotion.models.registry import create_tracker, register
 from echomotion.models.segmenters.along_tracks import averaged_along_tracks
 from echomotion.models.segmenters.native import masks_of
-from echomotion.models.segmenters.point_cues import Cues, cue_queries, mirrored, point_paths, track_cues
+from echomotion.models.segmenters.placements import averaged, placement_matrices
+from echomotion.models.segmenters.point_cues import Cues, cue_queries, point_paths, track_cues
 from echomotion.models.segmenters.pointseg_network import Patches, PointSegConfig, PointSegNetwork
 from echomotion.models.trackers.windows import spans
 from echomotion.models.weights import Weights, card_config
@@ -23,6 +24,8 @@ from echomotion.preprocess.grid import to_model_grid
 
 # Frames that are encoded and decoded at once.
 _BATCH = 4
+# Of clips that have few frames to be averaged over; chosen on the patients who choose checkpoints.
+_SCALES = (0.9,)
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,9 @@ class PointSegOptions:
     mirror : bool or None
         Whether the mean of a clip and its mirror image is taken, at twice the time. Without a word it is for clips no
         longer than a window, which have few frames to be averaged along the trajectories.
+    scales : tuple of float or None
+        At which a clip is seen as well, for the mean; each costs as much as the clip itself. Without a word 0.9 for
+        clips no longer than a window, none for others.
     steady_s : float
         Standard deviation of the weights with which neighbouring frames are averaged along the trajectories
         (:mod:`.along_tracks`); 0 for none.
@@ -58,9 +64,12 @@ class PointSegOptions:
     window: int = 6
     overlap: int = 2
     mirror: bool | None = None
+    scales: tuple[float, ...] | None = None
     steady_s: float = 0.05
 
     def __post_init__(self) -> None:
+        if any(not 0.5 <= scale <= 2 for scale in self.scales or ()):
+            raise ModelError(f"scales is {self.scales}; each lies from 0.5 to 2")
         if self.steady_s < 0:
             raise ModelError(f"steady_s is {self.steady_s:g}; it is 0 or more seconds")
         if not 0 <= self.overlap < self.window:
@@ -109,13 +118,18 @@ class PointGuidedSegmenter:
         queries = cue_queries(clip, frames, geometry, self.spacing_px, self.options.points)
         wanted = self.network.config.token_dim > 0
         tracks, cues = track_cues(self.tracker, clip, queries, geometry, tokens=wanted)
-        probability = self._probability(frames, cues, progress)
-        mirror = self.options.mirror
-        if clip.n_frames <= self.options.window if mirror is None else mirror:
-            turned = self._probability(
-                np.ascontiguousarray(frames[..., ::-1]), mirrored(cues, self.grid_shape[1]), None
-            )
-            probability = np.float32(0.5) * (probability + turned[..., ::-1])
+        own = self.options
+        short = clip.n_frames <= own.window
+        looks = placement_matrices(
+            self.grid_shape,
+            mirror=short if own.mirror is None else own.mirror,
+            scales=(_SCALES if short else ()) if own.scales is None else own.scales,
+        )
+
+        def predict(placed: NDArray[np.uint8], matrix: NDArray[np.float64]) -> NDArray[np.float32]:
+            return self._probability(placed, cues.placed(matrix), progress if matrix is looks[0] else None)
+
+        probability = averaged(frames, looks, predict)
         if self.options.steady_s > 0 and clip.n_frames > 1:
             probability = averaged_along_tracks(
                 probability,
