@@ -22,9 +22,6 @@ from echomotion.preprocess.grid import to_model_grid
 
 # Frames that are labelled at once, beside those before and after that they look at.
 _BATCH = 8
-# Clips that have few frames to be steadied by are seen at these scales too; chosen on the patients who choose
-# checkpoints.
-_SHORT, _SCALES = 6, (0.9,)
 
 
 @dataclass(frozen=True)
@@ -35,20 +32,14 @@ class NCMNetOptions:
     ----------
     mirror : bool
         Average with the prediction of the mirrored clip: slightly better, twice the time.
-    scales : tuple of float or None
-        At which a clip is seen as well, for the average. Without a word 0.9 for clips of up to six frames, none for
-        others.
     steady_s : float
         Over which time probabilities are made to vary smoothly (:mod:`.steadying`); 0 leaves them as they come.
     """
 
     mirror: bool = True
-    scales: tuple[float, ...] | None = None
     steady_s: float = 0.2
 
     def __post_init__(self) -> None:
-        if any(not 0.5 <= scale <= 2 for scale in self.scales or ()):
-            raise ModelError(f"scales is {self.scales}; each lies from 0.5 to 2")
         if self.steady_s < 0:
             raise ModelError(f"steady_s is {self.steady_s:g}; it is 0 or more seconds")
 
@@ -81,9 +72,7 @@ class NCMSegmenter:
     def segment(self, clip: Clip, *, progress: Progress | None = None) -> Masks:
         """Label all frames of a clip."""
         frames, geometry = to_model_grid(clip, self.grid_shape)
-        short = clip.n_frames <= _SHORT
-        scales = (_SCALES if short else ()) if self.options.scales is None else self.options.scales
-        looks = placement_matrices(self.grid_shape, mirror=self.options.mirror, scales=scales)
+        looks = placement_matrices(self.grid_shape, mirror=self.options.mirror)
 
         def predict(placed: NDArray[np.uint8], matrix: NDArray[np.float64]) -> NDArray[np.float32]:
             return np.concatenate([p for p, _ in self._parts(placed, progress if matrix is looks[0] else None)])
