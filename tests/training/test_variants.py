@@ -31,11 +31,24 @@ def test_a_study_has_a_run_for_each_method_share_and_draw():
     assert len(study) == 2 * 2 * (3 + 1)
     assert len({name_of(cell) for cell in study}) == len(study)
     cell = study[Cell("unet", 0.1, "ED", 2)]
-    assert dict(cell.training) == {"unlabelled": 0.0, "labels": 0.1, "label_seed": 2, "phases": "ED"}
+    assert dict(cell.training) == {
+        "unlabelled": 0.0, "labels": 0.1, "label_seed": 2, "phases": "ED", "frames": 16
+    }  # fmt: skip
     with pytest.raises(DataError, match="no method 'vnet'"):
         study_of(["vnet"], [0.1], 1)
     with pytest.raises(DataError, match="both phases"):
         study_of(["pointseg_small"], [0.1], 1, phases=["ES"])
+
+
+def test_steps_of_a_study_show_all_methods_as_many_masks():
+    study = study_of(["unet", "mean_teacher", "ncmnet"], [0.1, 1.0], 1, phases=["both", "ED"])
+    frames = {(c.method, c.share, c.phases): v.training.get("frames", 8) for c, v in study.items()}
+    for method in ("mean_teacher", "ncmnet"):
+        # Half of the clips have no mask, or half of the frames, or both.
+        own = {key[1:]: count for key, count in frames.items() if key[0] == method}
+        assert own == {(0.1, "both"): 16, (1.0, "both"): 8, (0.1, "ED"): 32, (1.0, "ED"): 16}
+    assert frames["unet", 0.1, "both"] == 8
+    assert frames["unet", 0.1, "ED"] == 16
 
 
 def test_variants_are_trained_and_go_on_where_they_ended(hearts, tmp_path):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from echomotion.core import DataError
+from echomotion.training.recipe import read_recipe
 from echomotion.training.variants import Variant
 
 # All see the same images and the same masks; what differs is what they learn from images without masks.
@@ -13,8 +14,10 @@ METHODS: dict[str, Variant] = {
     "unet": Variant("mean_teacher_unet", training={"unlabelled": 0.0}),
     "mean_teacher": Variant("mean_teacher_unet"),
     "pointseg_small": Variant("pointseg_small", training={"simulated": 0.0}),
-    "ncmnet": Variant("ncmnet"),
+    "ncmnet": Variant("ncmnet", training={"pairs": 0.85, "joined": 0.15, "simulated": 0.0}),
 }
+# Of a step's clips these give half to patients without masks, as long as there are some.
+_LEARN_WITHOUT = ("mean_teacher", "ncmnet")
 
 
 class Cell(NamedTuple):
@@ -36,6 +39,8 @@ def study_of(
 ) -> dict[Cell, Variant]:
     """All runs; fields in `training` are changed in each, a smaller grid for all alike, say.
 
+    Steps have as many more frames as it takes to show all methods the same number of masks.
+
     Raises
     ------
     DataError
@@ -56,9 +61,16 @@ def study_of(
                     hidden = (
                         alone | {"labels": share, "label_seed": draw} | ({} if phase == "both" else {"phases": phase})
                     )
-                    changed = dict(base.training) | dict(training or {}) | hidden
+                    changed = shown_more(base, method, share, phase) | dict(training or {}) | hidden
                     out[Cell(method, share, phase, draw)] = Variant(base.recipe, base.options, changed)
     return out
+
+
+def shown_more(base: Variant, method: str, share: float, phase: str) -> dict[str, object]:
+    """The fields of a method, with twice the frames for each reason why half of them have no mask."""
+    times = (2 if phase != "both" else 1) * (2 if share < 1 and method in _LEARN_WITHOUT else 1)
+    frames = int(read_recipe(base.recipe).training["frames"])
+    return dict(base.training) | ({"frames": times * frames} if times > 1 else {})
 
 
 def name_of(cell: Cell) -> str:
