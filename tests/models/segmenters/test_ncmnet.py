@@ -64,9 +64,7 @@ def test_neighbouring_frames_count_only_through_mining():
 
 @pytest.mark.parametrize("frames", [1, 5, 19])
 def test_parts_of_a_clip_give_what_the_whole_does(frames):
-    segmenter = NCMSegmenter(
-        "ncmnet", small(), grid_shape=(64, 64), options=NCMNetOptions(mirror=False, scales=(), steady_s=0)
-    )
+    segmenter = NCMSegmenter("ncmnet", small(), grid_shape=(64, 64), options=NCMNetOptions(mirror=False, steady_s=0))
     masks = segmenter.segment(clip(frames))
     assert masks.labels.shape == (frames, 50, 60)
     whole = segmenter._run(_on_grid(clip(frames))).logits[0].softmax(dim=1).detach().numpy()
