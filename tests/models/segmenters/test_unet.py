@@ -11,7 +11,6 @@ from echomotion.core import Clip, Geometry
 from echomotion.models.segmenters.frame_wise import FrameWiseSegmenter
 from echomotion.models.segmenters.native import (
     labels_from_probability,
-    without_islands,
 )
 from echomotion.models.segmenters.unet import UNet, UNetConfig
 
@@ -66,17 +65,6 @@ def test_pixels_off_the_grid_are_background():
     labels = labels_from_probability(probability, geometry)
     assert (labels[5:15, 5:15] == 2).all()
     assert labels.sum() == 2 * 100
-
-
-def test_islands_are_dropped_and_the_largest_part_is_kept():
-    labels = np.zeros((20, 30), np.uint8)
-    labels[2:12, 2:12] = 1
-    labels[15:17, 20:22] = 1
-    labels[3:9, 15:25] = 2
-    cleaned = without_islands(labels)
-    assert (cleaned[2:12, 2:12] == 1).all()
-    assert (cleaned[3:9, 15:25] == 2).all()
-    assert np.count_nonzero(cleaned) == 160
 
 
 def test_smoothing_over_time_removes_flicker():
