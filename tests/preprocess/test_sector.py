@@ -156,3 +156,15 @@ def test_camus_fans_fill_their_pictures(echo_data: Path, patient: str) -> None:
     assert found is not None
     rows, columns = image.shape
     np.testing.assert_allclose(found.box, (-0.5, -0.5, columns - 0.5, rows - 0.5), atol=4)
+
+
+def test_a_dark_near_field_is_no_curved_array(rng):
+    true = Sector((300.0, 10.0), (-0.65, 0.65), 0.0, 440.0, (460, 600))
+    frames = draw(true, rng, frames=1)
+    y, x = np.mgrid[: true.shape[0], : true.shape[1]]
+    near = np.hypot(x - true.apex[0], y - true.apex[1]) < 200
+    # As after a loss of gain: a few echoes are left, on which the outline of what is bright does not rest.
+    faint = np.where(cv2.GaussianBlur(rng.random(true.shape), (0, 0), 6) > 0.5, 5, 0)
+    frames[0][near & true.mask()] = faint[near & true.mask()]
+    found = find_sector(frames)
+    assert found is None or found.r_min < 20

@@ -9,10 +9,14 @@ import yaml
 
 from echomotion.core import Clip, DataError, DatasetError, EchoMotionError
 from echomotion.datasets.camus import read_camus_pairs
+from echomotion.models.losses import exclusive_mask_loss, pseudo_label_loss
 from echomotion.models.registry import create_segmenter
+from echomotion.models.segmenters.ncmnet_network import NCMNetConfig, NCMNetwork
+from echomotion.models.segmenters.unet import UNet, UNetConfig
+from echomotion.models.weights import read_part
 from echomotion.simulate.joined import JoinedBeat
 from echomotion.training.recipe import _checked, read_recipe, run_recipe
-from echomotion.training.semi_supervised import SemiSupervisedTraining
+from echomotion.training.semi_supervised import SemiSupervisedTask, SemiSupervisedTraining
 from echomotion.training.sparse_videos import (
     SparseVideo,
     draw_beat,
@@ -116,19 +120,37 @@ def test_a_short_run_gives_weights_that_segment_a_clip(hearts, tmp_path, name):
 
 def test_an_encoder_is_taken_over(hearts, tmp_path):
     run_recipe(small_recipe(tmp_path), hearts, tmp_path / "first")
-    from echomotion.models.weights import read_part
-    from echomotion.training.semi_supervised import SemiSupervisedTask
-
     recipe = read_recipe(small_recipe(tmp_path, start=str(tmp_path / "first")))
     training = _checked(SemiSupervisedTraining, recipe.training, "ncmnet")
-    from echomotion.models.segmenters.ncmnet_network import NCMNetConfig, NCMNetwork
-
     config = _checked(NCMNetConfig, recipe.options, "ncmnet")
     other = NCMNetwork(config)
     read_part(tmp_path / "first", "encoder", other.encoder)
     task = SemiSupervisedTask(hearts, tmp_path / "second", training, config)
     for mine, theirs in zip(task.network.encoder.parameters(), other.encoder.parameters(), strict=True):
         torch.testing.assert_close(mine, theirs)
+
+
+def test_the_teacher_is_asked_only_where_masks_are_missing(hearts, tmp_path, rng):
+    recipe = read_recipe(small_recipe(tmp_path, "mean_teacher_unet"))
+    training = _checked(SemiSupervisedTraining, recipe.training, "mean_teacher_unet")
+    task = SemiSupervisedTask(hearts, tmp_path, training, UNetConfig(widths=[8, 16], stem=2))
+    teacher = UNet(UNetConfig(widths=[8, 16], stem=2), len(task.classes))
+    asked = []
+    teacher.register_forward_hook(lambda _, given, __: asked.append(given[0]))
+    task.meet_teacher(teacher)
+    strong, weak, labels, labelled, near = task.batch(0.9, rng)
+    assert labelled.any()
+    assert not labelled.all()
+    found = task.loss(task.network, (strong, weak, labels, labelled, near))
+    (seen,) = asked
+    torch.testing.assert_close(seen[:, 0], weak[~labelled])
+    # The loss is that of all clips: what the teacher says of the others has no part in it.
+    logits = task.network(strong.flatten(0, 1)[:, None]).unflatten(0, strong.shape[:2])
+    taught = teacher(weak.flatten(0, 1)[:, None]).unflatten(0, weak.shape[:2])
+    expected = exclusive_mask_loss(logits[labelled], labels[labelled]) + pseudo_label_loss(
+        logits[~labelled], taught[~labelled], training.least
+    )
+    torch.testing.assert_close(found, expected)
 
 
 def test_a_folder_of_videos_with_few_masks_is_enough(tmp_path):

@@ -18,6 +18,9 @@ BoolImage = NDArray[np.bool_]
 
 # Overlap (intersection over union) of fan and pixels under which the picture is not taken for a fan.
 _MIN_OVERLAP = 0.9
+# A near arc deeper than this share of the far one is looked at again: of what lies between it and the tip, so many px
+# from both, at most this share may be lit.
+_DEEP, _NEAR_LIT, _MARGIN = 0.3, 0.25, 4.0
 # Openings in radians (15 and 130 degrees) that a cardiac probe may have.
 _MIN_OPENING, _MAX_OPENING = 0.26, 2.27
 # Longer side in px on which thresholds are compared, and on which the best is fitted; finer gains nothing.
@@ -121,9 +124,10 @@ def find_sector(frames: NDArray[np.uint8], *, pixel_aspect: float = 1.0) -> Sect
     params = _on_the_edge(params, fields, stretch=rows * pixel_aspect / fine[1] * fine[0] / columns, inset=inset)
     if not _MIN_OPENING <= params[3] - params[2] <= _MAX_OPENING:
         return None
+    faintest = next(field for field in fields if field is not None)
+    params = _with_near_field(params, faintest)
     # Both grids have square pixels; their centres stay in place.
     x, y, left, right, r_min, r_max = _scaled(params, columns / fine[0], columns / fine[0])
-    faintest = next(field for field in fields if field is not None)
     (x0, x1), (y0, y1) = (
         ((np.flatnonzero(faintest.mean(axis=axis) >= _MIN_LINE)[[0, -1]] + 0.5) * n / m - 0.5).tolist()
         for axis, n, m in ((0, columns, fine[0]), (1, rows, fine[1]))
@@ -281,6 +285,17 @@ def _on_the_edge(
         fit = least_squares(misses, best, loss="cauchy", f_scale=scale, x_scale=_STEPS, max_nfev=30)
         best = fit.x
     return best
+
+
+def _with_near_field(params: NDArray[np.float64], faintest: BoolImage) -> NDArray[np.float64]:
+    """Without the near arc where too much above it is lit: a dark near field is no curved array."""
+    if params[4] < _DEEP * params[5]:
+        return params
+    whole = params.copy()
+    whole[4] = 0.0
+    y, x = np.arange(faintest.shape[0])[:, None].astype(float), np.arange(faintest.shape[1])[None].astype(float)
+    above = (_inside(whole, x, y) > _MARGIN) & (_inside(params, x, y) < -_MARGIN)
+    return whole if above.any() and faintest[above].mean() > _NEAR_LIT else params
 
 
 def _inside(params: NDArray[np.float64], x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:

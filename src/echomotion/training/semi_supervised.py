@@ -195,9 +195,10 @@ class SemiSupervisedTask:
             total = total + own.coarse * exclusive_mask_loss(coarse[labelled], labels[labelled])
         weight = own.unlabelled * min(1.0, self.share / own.rise if own.rise > 0 else 1.0)
         if weight > 0 and self.teacher is not None and not bool(labelled.all()):
+            asked = ~labelled.all(dim=1)
             with torch.no_grad():
-                taught, _ = clip_logits(self.teacher, weak)
-            total = total + weight * pseudo_label_loss(logits[~labelled], taught[~labelled], own.least)
+                taught, _ = clip_logits(self.teacher, weak[asked])
+            total = total + weight * pseudo_label_loss(logits[~labelled], taught[~labelled[asked]], own.least)
         if own.boundary and bool(near.any()):
             foreground = logits.softmax(dim=2)[:, :, 1:].flatten(0, 1)
             coarse_view = functional.avg_pool2d(foreground, _COARSE).unflatten(0, logits.shape[:2])
