@@ -271,24 +271,29 @@ def _finish_study(result: dict[str, Any], rows: list[dict[str, Any]], path: Path
 
 def _show(result: dict[str, Any]) -> None:
     """Tables of a benchmark of segmenters, one for each part."""
-    if "stills" in result:
+    for part, what in (("stills", "single frames"), ("pairs", "frames shown in pairs")):
+        if part not in result:
+            continue
         keys: tuple[str, ...] = ("group", "class", "patients", "dice", "hd95_mm")
-        for name, rows in result["stills"]["models"].items():
-            out.print(plain_text(f"{name}: single frames"))
+        for name, rows in result[part]["models"].items():
+            out.print(plain_text(f"{name}: {what}"))
             out.print(rows_table([{key: row[key] for key in keys} for row in rows]))
-        if result["stills"]["compared"]:
+        if result[part]["compared"]:
             keys = ("model", "class", "metric", "group", "difference", "low", "high", "p_t")
             out.print(plain_text(f"against {result['baseline']}, paired over patients"))
-            out.print(rows_table([{key: row[key] for key in keys} for row in result["stills"]["compared"]]))
-    if "ejection_fraction" in result:
-        out.print(plain_text("ejection fraction, one view, against the reference"))
+            out.print(rows_table([{key: row[key] for key in keys} for row in result[part]["compared"]]))
+    fractions = {"one view": result.get("ejection_fraction"), "pairs": result.get("pairs", {}).get("ejection_fraction")}
+    for what, found in fractions.items():
+        if found is None:
+            continue
+        out.print(plain_text(f"ejection fraction, {what}, against the reference"))
         rows = [
             {
                 "model": row["model"],
                 "patients": row["patients"],
                 **{key: _interval(row[key]) for key in ("correlation", "bias", "spread")},
             }
-            for row in result["ejection_fraction"]
+            for row in found
         ]
         out.print(rows_table(rows))
     for kind, found in result.get("beats", {}).items():

@@ -1,4 +1,4 @@
-"""Segmenters side by side on CAMUS: single frames, ejection fraction, whole beats, degraded pictures, speed."""
+"""Segmenters side by side on CAMUS: single frames, pairs, ejection fraction, beats, degraded pictures, speed."""
 
 from __future__ import annotations
 
@@ -30,9 +30,11 @@ from echomotion.models.base import Segmenter
 from echomotion.preprocess.quality import frame_quality
 from echomotion.preprocess.sector import find_sector
 
-PARTS = ("stills", "ejection_fraction", "beats", "degraded", "speed")
+PARTS = ("stills", "ejection_fraction", "pairs", "beats", "degraded", "speed")
 JUDGED = (LV_CAVITY, LV_MYOCARDIUM)
 _SPEED_FRAMES = 100
+# About how long systole takes; CAMUS does not say.
+_SYSTOLE_S = 0.35
 
 Say = Callable[[str, int, int], None]
 
@@ -88,6 +90,9 @@ def benchmark_segmentation(
             out["stills"] = _stills(found, frames)
         if "ejection_fraction" in parts:
             out["ejection_fraction"] = _fractions(found, frames, data)
+    if "pairs" in parts:
+        found = {one.name: _labelled_in_pairs(one, frames, say) for one in segmenters}
+        out["pairs"] = _stills(found, frames) | {"ejection_fraction": _fractions(found, frames, data)}
     if "beats" in parts:
         out["beats"] = {kind: _beats(segmenters, data, kind, beats, say) for kind in beat_masks.KINDS}
     if "degraded" in parts:
@@ -104,6 +109,18 @@ def _labelled(segmenter: Segmenter, frames: list[CamusFrame], say: Say) -> list[
         masks = segmenter.segment(frame.clip)
         out.append(Masks(masks.labels, masks.classes, model=masks.model))
         say(f"{segmenter.name}: frames", done, len(frames))
+    return out
+
+
+def _labelled_in_pairs(segmenter: Segmenter, frames: list[CamusFrame], say: Say) -> list[Masks]:
+    """Masks of single frames that were shown with the patient's other one, as a clip of two."""
+    out = []
+    for first in range(0, len(frames), 2):
+        clips = [frame.clip for frame in frames[first : first + 2]]
+        both = clips[0].with_(frames=np.concatenate([clip.frames for clip in clips]), times_s=(0.0, _SYSTOLE_S))
+        masks = segmenter.segment(both)
+        out += [Masks(labels[None], masks.classes, model=masks.model) for labels in masks.labels]
+        say(f"{segmenter.name}: pairs", first + 2, len(frames))
     return out
 
 

@@ -186,12 +186,25 @@ def test_any_clip_gives_masks_and_the_tracks_that_steered_them(clip):
 
 
 def test_windows_that_hold_the_whole_clip_change_nothing_and_short_ones_little(clip):
-    whole = segmenter(window=7, overlap=2).segment(clip).probability.astype(np.float32)
-    longer = segmenter(window=48).segment(clip).probability.astype(np.float32)
+    whole = segmenter(window=7, overlap=2, span_s=1).segment(clip).probability.astype(np.float32)
+    longer = segmenter(window=48, span_s=1).segment(clip).probability.astype(np.float32)
     np.testing.assert_array_equal(whole, longer)
-    short = segmenter(window=4, overlap=2).segment(clip).probability.astype(np.float32)
+    short = segmenter(window=4, overlap=2, span_s=1).segment(clip).probability.astype(np.float32)
     assert short.shape == whole.shape
     assert np.abs(short - whole).max() < 0.2
+
+
+def test_frames_far_apart_in_time_are_not_fused(clip):
+    assert PointSegOptions().fused(1 / 20) == (3, 1)
+    assert PointSegOptions().fused(1 / 15) == (2, 1)
+    assert PointSegOptions().fused(0.35) == (1, 0)
+    assert PointSegOptions().fused(float("nan")) == (3, 1)
+    slow = Clip(clip.frames, 0.35 * np.arange(7), (0.5, 0.5))
+    alone = segmenter(window=1, overlap=0).segment(slow).probability
+    np.testing.assert_array_equal(segmenter().segment(slow).probability, alone)
+    assert not np.array_equal(segmenter(span_s=1).segment(slow).probability, alone)
+    with pytest.raises(ModelError, match="span_s"):
+        PointSegOptions(span_s=-1)
 
 
 def test_short_clips_alone_are_seen_more_than_once_unless_asked_for(clip):
@@ -202,7 +215,7 @@ def test_short_clips_alone_are_seen_more_than_once_unless_asked_for(clip):
     once = probability(short, mirror=False, scales=())
     assert not np.array_equal(probability(short, mirror=True, scales=()), once)
     assert not np.array_equal(probability(short, mirror=False, scales=(0.9,)), once)
-    np.testing.assert_array_equal(probability(short), probability(short, mirror=True, scales=(0.9,)))
+    np.testing.assert_array_equal(probability(short), probability(short, mirror=True, scales=(0.85, 0.7)))
     np.testing.assert_array_equal(probability(clip), probability(clip, mirror=False, scales=()))
     with pytest.raises(ModelError, match="scales is"):
         segmenter(scales=(0.0,))

@@ -26,7 +26,9 @@ from echomotion.preprocess.grid import to_model_grid
 _BATCH = 4
 # Clips that have few frames to be steadied by are seen at these scales too; chosen on the patients who choose
 # checkpoints.
-_SHORT, _SCALES = 6, (0.9,)
+_SHORT, _SCALES = 6, (0.85, 0.7)
+# Of a frame: times of frames are rounded.
+_ROUNDING = 0.05
 
 
 @dataclass(frozen=True)
@@ -48,12 +50,15 @@ class PointSegOptions:
         checkpoints the area's excursion was 0.92 of the truth with three frames, 0.83 with six.
     overlap : int
         Frames that two windows share; there one fades into the other.
+    span_s : float
+        Frames are fused only with those within so much time, however long the window is: what has moved far in between
+        would be evened out. Of a pair of end-diastole and end-systole each frame is labelled for itself.
     mirror : bool or None
         Whether the mean of a clip and its mirror image is taken, at twice the time. Without a word it is for clips of
         up to six frames, which have few to be steadied by.
     scales : tuple of float or None
-        At which a clip is seen as well, for the mean; each costs as much as the clip itself. Without a word 0.9 for
-        clips of up to six frames, none for others.
+        At which a clip is seen as well, for the mean; each costs as much as the clip itself. Without a word 0.85
+        and 0.7 for clips of up to six frames, none for others.
     steady_s : float
         Over which time probabilities are made to vary smoothly (:mod:`.steadying`); 0 leaves them as they come.
     """
@@ -64,6 +69,7 @@ class PointSegOptions:
     spacing_px: float | None = None
     window: int = 3
     overlap: int = 1
+    span_s: float = 0.1
     mirror: bool | None = None
     scales: tuple[float, ...] | None = None
     steady_s: float = 0.2
@@ -75,6 +81,14 @@ class PointSegOptions:
             raise ModelError(f"steady_s is {self.steady_s:g}; it is 0 or more seconds")
         if not 0 <= self.overlap < self.window:
             raise ModelError(f"overlap is {self.overlap}; it lies from 0 to under the window, {self.window} frames")
+        if self.span_s < 0:
+            raise ModelError(f"span_s is {self.span_s:g}; it is 0 or more seconds")
+
+    def fused(self, interval_s: float) -> tuple[int, int]:
+        """Frames of a window and those that two share, for a cine with so much time between frames (NaN: one frame)."""
+        within = self.window if not interval_s > 0 else 1 + int(self.span_s / interval_s + _ROUNDING)
+        window = min(self.window, within)
+        return window, min(self.overlap, window - 1)
 
 
 class PointGuidedSegmenter:
@@ -127,8 +141,10 @@ class PointGuidedSegmenter:
             scales=(_SCALES if short else ()) if own.scales is None else own.scales,
         )
 
+        fused = own.fused(clip.frame_interval_s)
+
         def predict(placed: NDArray[np.uint8], matrix: NDArray[np.float64]) -> NDArray[np.float32]:
-            return self._probability(placed, cues.placed(matrix), progress if matrix is looks[0] else None)
+            return self._probability(placed, cues.placed(matrix), fused, progress if matrix is looks[0] else None)
 
         probability = averaged(frames, looks, predict)
         if own.steady_s > 0 and clip.n_frames > 1:
@@ -136,19 +152,22 @@ class PointGuidedSegmenter:
         return masks_of(probability, geometry, self.classes, self.name, tracks)
 
     @torch.inference_mode()
-    def _probability(self, frames: NDArray[np.uint8], cues: Cues, progress: Progress | None) -> NDArray[np.float32]:
-        """Probabilities (T, K + 1, h, w), background first."""
+    def _probability(
+        self, frames: NDArray[np.uint8], cues: Cues, fused: tuple[int, int], progress: Progress | None
+    ) -> NDArray[np.float32]:
+        """Probabilities (T, K + 1, h, w), background first, from windows of so many frames that share so many."""
+        window, overlap = fused
         total = np.zeros((len(frames), len(self.classes), *self.grid_shape), dtype=np.float32)
         weight = np.zeros(len(frames), dtype=np.float32)
         known: dict[int, Patches] = {}
-        for first, last in spans(len(frames), self.options.window, self.options.overlap):
+        for first, last in spans(len(frames), window, overlap):
             # Frames that the window before has seen are not encoded again.
             known = {t: patches for t, patches in known.items() if t >= first}
             known.update(self._encoded(frames, [t for t in range(first, last) if t not in known]))
             found = self._window([known[t] for t in range(first, last)], cues.part(first, last))
             # From the border of a window, which knows one side of time only, weights rise linearly.
             at = np.arange(last - first)
-            fade = np.minimum(np.minimum(at, last - first - 1 - at) + 1, self.options.overlap + 1).astype(np.float32)
+            fade = np.minimum(np.minimum(at, last - first - 1 - at) + 1, overlap + 1).astype(np.float32)
             total[first:last] += fade[:, None, None, None] * found
             weight[first:last] += fade
             if progress is not None:
