@@ -118,6 +118,16 @@ def test_a_short_run_gives_weights_that_segment_a_clip(hearts, tmp_path, name):
     assert run_recipe(small_recipe(tmp_path, name), hearts, tmp_path / "run") == figures
 
 
+def test_motion_tells_nothing_of_masks_that_are_hidden(hearts, tmp_path):
+    recipe = read_recipe(small_recipe(tmp_path, "ncmnet", labels=1.0, joined=0.5, pairs=0.5))
+    config = _checked(NCMNetConfig, recipe.options, "ncmnet")
+    for phases, beats in (("both", 5), ("ED", 0)):
+        training = _checked(SemiSupervisedTraining, recipe.training | {"phases": phases}, "ncmnet")
+        task = SemiSupervisedTask(hearts, tmp_path, training, config)
+        assert len(task.beats) == beats
+        assert set(task.shares) == ({"pairs", "joined"} if beats else {"pairs"})
+
+
 def test_an_encoder_is_taken_over(hearts, tmp_path):
     run_recipe(small_recipe(tmp_path), hearts, tmp_path / "first")
     recipe = read_recipe(small_recipe(tmp_path, start=str(tmp_path / "first")))

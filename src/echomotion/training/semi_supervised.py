@@ -70,7 +70,7 @@ class SemiSupervisedTraining:
         Frames of CAMUS whose masks are shown.
     pairs, joined, simulated : float
         Shares of the steps with a patient's two frames (of all patients); with beats between the two frames of
-        patients whose masks are shown; with simulated beats of their anatomy, one frame of which has a mask.
+        patients whose masks are both shown; with simulated beats of their anatomy, one frame of which has a mask.
     from_patients : int
         Simulated sequences.
     unlabelled : float
@@ -236,7 +236,8 @@ class SemiSupervisedTask:
         )
         self.selection = [patient_pair(frames, own.grid) for frames in read_camus_pairs(data, "selection")]
         shown = [frames for frames in patients if frames[0].patient in set(kept)]
-        if own.joined:
+        # Their motion comes from the masks of both ends.
+        if own.joined and own.phases == "both":
             self.beats = [beat for frames in shown if (beat := cached_beat(self.folder, frames, side))]
         if own.simulated and own.labels == 1:
             # Its patients are drawn from all, so it is left out where masks are hidden.
