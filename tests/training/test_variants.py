@@ -32,7 +32,8 @@ def test_a_study_has_a_run_for_each_method_share_and_draw():
     assert len({name_of(cell) for cell in study}) == len(study)
     cell = study[Cell("unet", 0.1, "ED", 2)]
     assert dict(cell.training) == {
-        "unlabelled": 0.0, "labels": 0.1, "label_seed": 2, "phases": "ED", "frames": 16, "plain": 0.9, "late_plain": 0.9,
+        "unlabelled": 0.0, "labels": 0.1, "label_seed": 2, "phases": "ED", "frames": 16,
+        "plain": 0.9, "late_plain": 0.9,
     }  # fmt: skip
     with pytest.raises(DataError, match="no method 'vnet'"):
         study_of(["vnet"], [0.1], 1)
