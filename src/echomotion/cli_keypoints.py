@@ -69,13 +69,18 @@ def evaluate(
         list[str] | None,
         typer.Option(help="Methods, one option each: NAME, or NAME:OPTION=VALUE,... (default: sknet and tracked)."),
     ] = None,
-    against: Annotated[str | None, typer.Option(help="Method that the others are compared with, by its row.")] = None,
+    against: Annotated[
+        str | None, typer.Option(help="Method that the others are compared with, as --model spells it; else the first.")
+    ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="JSON with every clip.")] = None,
     as_json: Json = False,
 ) -> None:
     """Key-points against the truth: shares within thresholds, dimensions, steadiness; one row a method."""
     if dataset not in ("simulated", "annotated", "echonet_lvh"):
         raise typer.BadParameter(f"unknown dataset {dataset!r}; known are simulated, annotated and echonet_lvh")
+    methods = model or ["sknet", "tracked"]
+    if against is not None and against not in methods:
+        raise typer.BadParameter(f"--against {against!r} is none of the methods {', '.join(methods)}")
 
     def work(name: str) -> None:
         from echomotion.datasets.echonet_lvh import read_echonet_lvh
@@ -85,7 +90,7 @@ def evaluate(
         readers = {"simulated": simulated_cases, "annotated": read_annotated, "echonet_lvh": read_echonet_lvh}
         cases = list(readers[dataset](name))
         reports = []
-        for entry in model or ("sknet", "tracked"):
+        for entry in methods:
             method, options = method_of(entry)
             detector = create_keypoint_detector(method, **options)
             with progress_bar(f"{entry} on {Path(name).name}", quiet=as_json) as stage:

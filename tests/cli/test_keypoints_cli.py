@@ -106,3 +106,7 @@ def test_methods_are_judged_one_row_each(tmp_path):
     assert result["reports"][0]["clips"][0]["clip"] == "one"
     assert {row["against"] for row in result["comparison"]} == {static}
     assert run("evaluate", "keypoints", "--data", folder, "--dataset", "own").exit_code == 2
+    # Said before the work is done, not after.
+    refused = run(*asked, "--against", "trnet")
+    assert refused.exit_code == 2
+    assert "none of the methods" in refused.output
