@@ -8,17 +8,6 @@ from echomotion.core import Geometry, Masks
 from echomotion.models.segmenters.native import empty_where_dark, without_islands
 
 
-def test_islands_are_dropped_and_the_largest_part_is_kept():
-    labels = np.zeros((20, 30), np.uint8)
-    labels[2:12, 2:12] = 1
-    labels[15:17, 20:22] = 1
-    labels[3:9, 15:25] = 2
-    cleaned = without_islands(labels)
-    assert (cleaned[2:12, 2:12] == 1).all()
-    assert (cleaned[3:9, 15:25] == 2).all()
-    assert np.count_nonzero(cleaned) == 160
-
-
 def test_a_second_piece_goes_and_a_hole_is_filled():
     labels = np.zeros((40, 50), np.uint8)
     labels[5:35, 10:40] = 2
