@@ -13,7 +13,9 @@ from echomotion.training.augment import (
     placement_matrix,
     random_fan,
     random_grey,
+    random_haze,
     random_placement,
+    random_shadows,
     seen_otherwise,
     slight_grey,
 )
@@ -40,7 +42,7 @@ def test_a_placement_moves_frame_and_labels_alike(frame):
         assert (image[~inside & (edge == 0)] < 0.3).all()
 
 
-@pytest.mark.parametrize("change", [random_fan, random_grey, slight_grey])
+@pytest.mark.parametrize("change", [random_fan, random_grey, random_haze, random_shadows, slight_grey])
 def test_grey_levels_stay_in_range(frame, change):
     image = frame[0].astype(np.float32) / 255
     for seed in range(20):
@@ -79,3 +81,12 @@ def test_a_clip_that_is_seen_slightly_otherwise_does_not_flicker(frame):
         assert np.abs(first - image).mean() < 0.2
     pairs = [seen_otherwise([image, image], np.random.default_rng(seed), slightly=False) for seed in range(40)]
     assert any(not np.array_equal(a, b) for a, b in pairs)
+
+
+def test_some_clips_that_look_as_recorded_are_shaded():
+    image = np.full((96, 96), 0.5, np.float32)
+    darkest = [
+        float(seen_otherwise([image], np.random.default_rng(seed), slightly=True)[0].min()) for seed in range(200)
+    ]
+    shaded = np.mean(np.array(darkest) < 0.25)
+    assert 0.15 < shaded < 0.4

@@ -46,6 +46,8 @@ _DEEPER_ZOOM = (0.5, 0.85)
 # Share of the clips placed about as recorded that are yet seen through another machine: where all look as recorded,
 # shadows and haze are unlearned.
 _ANOTHER_MACHINE = 0.25
+# Share of the clips that look about as recorded but for beams in shadow, and for haze near the probe.
+_SHADED, _HAZY = 0.3, 0.15
 # Share of clips whose frames differ in grey levels beyond noise.
 _FLICKER = 0.3
 
@@ -103,28 +105,61 @@ def place_labels(labels: Labels, matrix: NDArray[np.float64], size: int) -> Labe
 
 
 def random_fan(image: Image, rng: np.random.Generator) -> Image:
-    """Narrow the fan, cut its depth, or shade a beam (rib, lung): all by angle and depth from the fan's tip."""
-    rows, columns = image.shape
-    lit = np.flatnonzero(image.max(axis=1) > 0.02)
-    if len(lit) < rows // 4:
+    """Narrow the fan, cut its depth, or shade beams: all by angle and depth from the fan's tip."""
+    places = _angle_and_depth(image)
+    if places is None:
         return image
-    top, bottom = lit[0], lit[-1]
-    tip_x = float(np.mean(np.flatnonzero(image[top : top + 3].max(axis=0) > 0.02)))
-    y, x = np.mgrid[:rows, :columns].astype(np.float32)
-    depth = np.hypot(x - tip_x, y - top) / (bottom - top + 1)
-    angle = np.arctan2(x - tip_x, y - top + 1e-3)
+    angle, depth = places
     gain = np.ones_like(image)
     if rng.random() < 0.3:
         low, high = -np.deg2rad(rng.uniform(22, 50)), np.deg2rad(rng.uniform(22, 50))
         gain *= (angle > low) & (angle < high)
     if rng.random() < 0.2:
         gain *= depth < rng.uniform(0.8, 1.0)
-    for _ in range(rng.integers(0, 5)):
+    return image * gain * _shadows(angle, depth, int(rng.integers(0, 5)), rng)
+
+
+def random_shadows(image: Image, rng: np.random.Generator) -> Image:
+    """Shade one to six beams (rib, lung, poor contact)."""
+    places = _angle_and_depth(image)
+    return image if places is None else image * _shadows(*places, int(rng.integers(1, 7)), rng)
+
+
+def random_haze(image: Image, rng: np.random.Generator) -> Image:
+    """A veil of clutter that thins out with depth (ribs, reverberation)."""
+    places = _angle_and_depth(image)
+    if places is None:
+        return image
+    rows, columns = image.shape
+    cells = rng.uniform(0.2, 1, (5, 5)).astype(np.float32)
+    cloud = cv2.resize(cells, (columns, rows), interpolation=cv2.INTER_CUBIC)
+    grain = cv2.GaussianBlur(rng.standard_normal((rows, columns)).astype(np.float32), (0, 0), rng.uniform(1, 2.5))
+    thinned = 1 - rng.uniform(0.3, 1) * np.clip(places[1], 0, 1)
+    veil = rng.uniform(0.1, 0.45) * np.clip(cloud * thinned * (1 + 0.5 * grain), 0, 1)
+    return (image + veil * (1 - image) * (image > 0)).astype(np.float32)
+
+
+def _angle_and_depth(image: Image) -> tuple[Image, Image] | None:
+    """Angle and depth (1 at the lowest lit row) of all pixels from the fan's tip; None where too little is lit."""
+    rows, columns = image.shape
+    lit = np.flatnonzero(image.max(axis=1) > 0.02)
+    if len(lit) < rows // 4:
+        return None
+    top, bottom = int(lit[0]), int(lit[-1])
+    tip_x = float(np.mean(np.flatnonzero(image[top : top + 3].max(axis=0) > 0.02)))
+    y, x = np.mgrid[:rows, :columns].astype(np.float32)
+    return np.arctan2(x - tip_x, y - top + 1e-3), np.hypot(x - tip_x, y - top) / (bottom - top + 1)
+
+
+def _shadows(angle: Image, depth: Image, count: int, rng: np.random.Generator) -> Image:
+    """Gain of so many shaded beams."""
+    gain = np.ones_like(angle)
+    for _ in range(count):
         centre, width = np.deg2rad(rng.uniform(-40, 40)), np.deg2rad(rng.uniform(2, 9))
         start, strength = rng.uniform(0, 0.5), rng.uniform(0.3, 1.0)
         beam = np.exp(-0.5 * ((angle - centre) / width) ** 2)
         gain *= 1 - strength * beam * (depth > start)
-    return image * gain
+    return gain
 
 
 def random_grey(image: Image, rng: np.random.Generator) -> Image:
@@ -161,10 +196,14 @@ def slight_grey(image: Image, rng: np.random.Generator) -> Image:
 
 
 def seen_otherwise(pictures: Sequence[Image], rng: np.random.Generator, *, slightly: bool) -> list[Image]:
-    """Frames of one clip through another machine, or `slightly` changed; sometimes grey levels flicker."""
+    """Frames of one clip through another machine, or `slightly` changed and at times spoiled; some flicker."""
     seed, flicker = int(rng.integers(2**40)), rng.random() < _FLICKER
     if slightly:
-        return [slight_grey(picture, np.random.default_rng(seed)) for picture in pictures]
+        out = [slight_grey(picture, np.random.default_rng(seed)) for picture in pictures]
+        for spoil, share in ((random_shadows, _SHADED), (random_haze, _HAZY)):
+            if rng.random() < share:
+                out = [spoil(picture, np.random.default_rng(seed)) for picture in out]
+        return out
     fan = [random_fan(picture, np.random.default_rng(seed)) for picture in pictures]
     return [random_grey(one, np.random.default_rng([seed, t if flicker else 0])) for t, one in enumerate(fan)]
 

@@ -14,6 +14,7 @@ from echomotion.models.layers.attention import FeedForward, TokenAttention
 from echomotion.models.layers.deformable_attention import pixel_centres
 from echomotion.models.layers.embedding import sincos
 from echomotion.models.layers.encoder import FrameNorm
+from echomotion.models.layers.local_windows import correlate, gather
 
 # Frames before and after a frame that belong to its neighbourhood.
 REACH = 1
@@ -55,20 +56,13 @@ class NeighbourhoodCorrelation(nn.Module):
         query = query * (dim // self.heads) ** -0.5
         r = self.radius
         key, value = (functional.pad(part, (r, r, r, r, 0, 0, 0, 0, REACH, REACH)) for part in (key, value))
-        known = functional.pad(x.new_ones(1, t, 1, h, w), (r, r, r, r, 0, 0, REACH, REACH)) > 0
-        places = [(s, i, j) for s in range(2 * REACH + 1) for i in range(2 * r + 1) for j in range(2 * r + 1)]
-        scores = []
-        for number, (s, i, j) in enumerate(places):
-            part = (slice(None), slice(s, s + t))
-            inside = (..., slice(i, i + h), slice(j, j + w))
-            score = (query * key[part][inside]).sum(dim=3) + self.bias[number][:, None, None]
-            scores.append(score.masked_fill(~known[part][inside], float("-inf")))
-        alike = torch.stack(scores, dim=0)
+        alike = correlate(query, key, REACH, r) + self.bias[:, None, None, :, None, None]
+        ones = x.new_ones(1, t, 1, 1, h, w)
+        known = correlate(ones, functional.pad(ones, (r, r, r, r, 0, 0, 0, 0, REACH, REACH)), REACH, r) > 0
+        alike = alike.masked_fill(~known, float("-inf"))
         least = alike.topk(self.kept, dim=0).values[-1:]
         weights = alike.masked_fill(alike < least, float("-inf")).softmax(dim=0)
-        found = torch.zeros_like(query)
-        for weight, (s, i, j) in zip(weights, places, strict=True):
-            found = found + weight[:, :, :, None] * value[:, s : s + t, ..., i : i + h, j : j + w]
+        found = gather(weights, value, REACH, r)
         return x + self.out(found.reshape(b * t, dim, h, w)).unflatten(0, (b, t))
 
 
