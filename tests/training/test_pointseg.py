@@ -38,7 +38,8 @@ def test_frames_labels_and_points_move_together(rng):
         for t in range(3):
             x, y = np.round(draw.xy[draw.visible[:, t] > 0, t]).astype(int).T
             assert (draw.labels[t, y, x] == 2).all()
-            assert (draw.frames[t, y, x] > 0.5).all()
+            # Some beams may lie in shadow.
+            assert np.median(draw.frames[t, y, x]) > 2 * np.median(draw.frames[t][draw.labels[t] == 0])
         assert (draw.counted <= draw.visible).all()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,30 +13,21 @@ from torch import Tensor, nn
 from echomotion.core import APICAL_CLASSES, Clip, DataError, Geometry
 from echomotion.core.masks import LEFT_ATRIUM
 from echomotion.datasets.camus import CamusFrame, read_camus_pairs
-from echomotion.datasets.echonet_dynamic import FILES, read_echonet_dynamic
-from echomotion.datasets.folder import LabelledVideo, read_labelled_videos
-from echomotion.datasets.simulated import StoredSequence, read_simulated
 from echomotion.datasets.splits import chosen_names
-from echomotion.models.base import Tracker
 from echomotion.models.layers.efficientnet import EfficientNetLite0, load_imagenet
 from echomotion.models.layers.fixed_norm import measured_statistics
 from echomotion.models.losses import masks_at_points, pointseg_loss, temporal_smoothing
-from echomotion.models.registry import create_tracker
 from echomotion.models.segmenters.point_cues import (
     Cues,
     cue_queries,
-    forward_backward_px,
     point_paths,
-    track_cues,
 )
 from echomotion.models.segmenters.pointseg_network import PointPaths, PointSegConfig, PointSegNetwork
 from echomotion.simulate.joined import JoinedBeat, square_frames
-from echomotion.simulate.store import simulate_to_folder
+from echomotion.training.cue_videos import CueTracker, recorded_videos, selection_beats, simulated_videos
 from echomotion.training.videos import (
     Video,
-    apical_labels,
     cached_beat,
-    cached_cues,
     dice,
     draw_joined,
     draw_still,
@@ -48,8 +38,6 @@ from echomotion.training.videos import (
 
 # Frames that set the statistics of the encoder's normalisations.
 _MEASURED = 32
-# Moments of a validation patient's beat; the first and last are the recording itself.
-_MOMENTS, _JUDGED = 9, (0, 2, 4, 6, 8)
 
 
 @dataclass(frozen=True)
@@ -159,7 +147,6 @@ class PointSegTask:
         self.network: nn.Module = network
         self.folder = Path(training.cache) if training.cache else Path(folder) / "cache"
         self.tokens = config.token_dim > 0
-        self._tracker: Tracker | None = None
         known = {name: label for label, name in APICAL_CLASSES.items()}
         self.numbers = np.zeros(256, dtype=np.uint8)
         self.numbers[[known[name] for name in training.targets]] = np.arange(1, config.classes + 1)
@@ -170,11 +157,24 @@ class PointSegTask:
             fit = [frames for frames in fit if frames[0].patient in shown]
         self.stills = _pairs(fit, side)
         self.beats = [b for frames in fit if (b := cached_beat(self.folder, frames, side))] if training.joined else []
-        self.videos = [*self._simulated(data)] if training.simulated else []
-        self.recorded = [*self._recorded()] if training.videos else []
+        cues = CueTracker(
+            training.tracker,
+            training.tracker_weights,
+            training.spacing_px,
+            training.steady_px,
+            training.grid,
+            self.tokens,
+            self.folder,
+        )
+        self.videos: list[Video] = []
+        if training.simulated:
+            self.videos = [*simulated_videos(cues, data, training.from_patients, training.parametric)]
+        self.recorded: list[Video] = []
+        if training.videos:
+            self.recorded = [*recorded_videos(cues, Path(training.video_folder), training.targets)]
         chosen = read_camus_pairs(data, "selection")
         self.selection = _pairs(chosen, training.grid)
-        self.selection_beats = [*self._selection_beats(chosen)]
+        self.selection_beats = [*selection_beats(cues, chosen[: training.beats])]
         shares = {"stills": self.stills, "joined": self.beats, "simulated": self.videos, "videos": self.recorded}
         usable = {name: getattr(training, name) for name, items in shares.items() if items}
         total = sum(usable.values())
@@ -262,77 +262,6 @@ class PointSegTask:
 
     def _items(self, kind: str) -> list[Video] | list[JoinedBeat]:
         return self.beats if kind == "joined" else self.videos if kind == "simulated" else self.recorded
-
-    @property
-    def tracker(self) -> Tracker:
-        """The frozen tracker, made when first needed."""
-        if self._tracker is None:
-            own = self.training
-            self._tracker = create_tracker(own.tracker, weights=own.tracker_weights or None)
-        return self._tracker
-
-    def _simulated(self, data: str | Path) -> Iterator[Video]:
-        own = self.training
-        for name, count, templates in (("patients", own.from_patients, data), ("parametric", own.parametric, None)):
-            if not count:
-                continue
-            place = self.folder / f"simulated-{name}-{count}"
-            simulate_to_folder("A4C", count, 7, place, templates=templates, n_frames=24, n_tracks=16, shape=(256, 256))
-            for sequence in read_simulated(place):
-                yield self._video(f"{name}-{count}-{sequence.name.replace('/', '-')}", sequence)
-
-    def _video(self, name: str, sequence: StoredSequence) -> Video:
-        labels = apical_labels(sequence)
-        known = np.ones(len(labels), bool)
-        return self._tracked(name, sequence.clip, labels, known)
-
-    def _recorded(self) -> Iterator[Video]:
-        folder = Path(self.training.video_folder)
-        echonet = (folder / FILES).is_file()
-        items: Iterable[LabelledVideo] = (
-            (item.video for item in read_echonet_dynamic(folder, "train")) if echonet else read_labelled_videos(folder)
-        )
-        for item in items:
-            unknown = set(self.training.targets) - set(item.classes.values())
-            if unknown:
-                raise DataError(f"{item.name} has no masks of {', '.join(sorted(unknown))}; take them out of targets")
-            yield self._tracked(f"video-{item.name}", item.clip, item.labels, item.labelled)
-
-    def _tracked(self, name: str, clip: Clip, labels: NDArray[np.uint8], labelled: NDArray[np.bool_]) -> Video:
-        """A clip with the trajectories of its grid of points, in its own pixels."""
-        identity = Geometry.identity(clip.shape)
-
-        def make() -> tuple[Cues, NDArray[np.bool_]]:
-            spacing = self.training.spacing_px * max(clip.shape) / self.training.grid
-            queries = cue_queries(clip, clip.frames, identity, spacing)
-            tracks, cues = track_cues(self.tracker, clip, queries, identity, tokens=self.tokens)
-            steady = np.ones(len(queries), bool)
-            if clip.n_frames == 2:
-                limit = self.training.steady_px * max(clip.shape) / self.training.grid
-                steady = forward_backward_px(self.tracker, clip, tracks, identity) < limit
-            return cues, steady
-
-        own = self.training
-        kind = f"paths-{own.tracker}-{own.spacing_px:g}" + ("-tokens" if self.tokens else "")
-        cues, steady = cached_cues(self.folder / kind, name, make)
-        return Video(clip.frames, labels, labelled, cues, steady)
-
-    def _selection_beats(self, patients: list[list[CamusFrame]]) -> Iterator[Video]:
-        """Beats of validation patients, tracked as a clip of a user would be."""
-        side, times = self.training.grid, np.linspace(0, 0.32, _MOMENTS)
-        for frames in patients[: self.training.beats]:
-            beat = cached_beat(self.folder, frames, side)
-            if beat is None:
-                continue
-            moments = [beat.render(float(part)) for part in np.linspace(0, 1, _MOMENTS)]
-            clip = Clip(np.stack([picture for picture, _ in moments]), times)
-            labels = np.stack([label for _, label in moments])
-            video = self._tracked(f"selection-{side}-{beat.patient}", clip, labels, np.ones(_MOMENTS, bool))
-            at = list(_JUDGED)
-            cues = video.cues
-            tokens = None if cues.tokens is None else cues.tokens[:, at]
-            part = Cues(cues.xy[:, at], cues.visible[:, at], cues.confidence[:, at], tokens)
-            yield Video(video.frames[at], labels[at], video.labelled[at], part, video.steady)
 
     def _measure(self, network: PointSegNetwork) -> None:
         some = np.linspace(0, len(self.stills) - 1, min(_MEASURED, len(self.stills))).astype(int)
