@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from echomotion.core import DataError
 from echomotion.io.write import write_json
 from echomotion.models.registry import create_segmenter, create_tracker
 from echomotion.models.run import DEFAULT_SEGMENTER, DEFAULT_TRACKER
@@ -149,6 +150,7 @@ def ablation(
     data: Annotated[Path, typer.Option(help="CAMUS folder; for TR-net that of its cines.")],
     folder: Annotated[Path, typer.Option("-o", "--output", help="Receives one run for each variant, and a table.")],
     recipe: Annotated[str, typer.Option(help="A recipe of PointSeg, NCM-Net or TR-net.")] = "pointseg_small",
+    grid: Annotated[int, typer.Option(min=32, help="Side of a segmenter's grid in px; smaller is quicker.")] = 256,
     max_minutes: Annotated[float | None, typer.Option(help="Of each variant; a reduced budget is stated.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Of each variant, in place of the recipe's.")] = None,
     split: Annotated[str, typer.Option(help="Patients who judge.")] = "validation",
@@ -165,8 +167,11 @@ def ablation(
         from echomotion.training.variants import train_variants
 
         model = read_recipe(name).model
+        if model == "trnet" and grid != _GRID:
+            raise DataError("TR-net runs on the grid of its detector; leave --grid out")
         with progress_bar("ablation", quiet=as_json) as stage:
-            runs = train_variants(ablation_of(name), data, folder, max_minutes=max_minutes, steps=steps, progress=stage)
+            variants = ablation_of(name, training=_on_grid(grid))
+            runs = train_variants(variants, data, folder, max_minutes=max_minutes, steps=steps, progress=stage)
             if model == "trnet":
                 told = [f"--model trnet:weights={path}" for path in runs.values()]
                 out.print(plain_text(f"Judge them by: echomotion evaluate keypoints --data HELD {' '.join(told)}"))
@@ -182,7 +187,13 @@ def ablation(
             means = {key: float(wall[key].mean()) for key in ("dice", "hd95_mm")}
             rows.append({"variant": variant, **means, "difference": paired.difference, "p (t)": paired.p_t})
         _finish_study(
-            {"recipe": name, "split": split, "budget": _budget(max_minutes, steps), "variants": finite(rows)},
+            {
+                "recipe": name,
+                "split": split,
+                "grid": grid,
+                "budget": _budget(max_minutes, steps),
+                "variants": finite(rows),
+            },
             rows,
             folder / "ablation.json",
             as_json,
@@ -218,8 +229,7 @@ def few_labels(
         from echomotion.training.variants import train_variants
 
         shares = [share_of(text) for text in share or ("5%", "10%", "25%", "100%")]
-        small = {} if grid == _GRID else {"grid": grid, "early_grid": grid}
-        study = study_of(method or METHODS, shares, draws, phases=phases or ("both",), training=small)
+        study = study_of(method or METHODS, shares, draws, phases=phases or ("both",), training=_on_grid(grid))
         with progress_bar("few labels", quiet=as_json) as stage:
             named = {name_of(cell): variant for cell, variant in study.items()}
             runs = train_variants(named, data, folder, max_minutes=max_minutes, steps=steps, progress=stage)
@@ -252,6 +262,11 @@ def _judged(
         ).cases
         for name, (model, weights) in models.items()
     }
+
+
+def _on_grid(side: int) -> dict[str, object]:
+    """Fields of a recipe for a study on a grid of that side throughout; none where it is the recipes' own."""
+    return {} if side == _GRID else {"grid": side, "early_grid": side}
 
 
 def _budget(max_minutes: float | None, steps: int | None) -> str:

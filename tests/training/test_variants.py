@@ -21,6 +21,9 @@ def test_an_ablation_switches_parts_off_that_the_whole_has(recipe):
     for name, variant in variants.items():
         assert name == WHOLE or not any([*variant.options.values(), *variant.training.values()])
         assert set(variant.training) <= set(whole.training)
+    smaller = ablation_of(recipe, training={"grid": 96})
+    assert all(variant.training["grid"] == 96 for variant in smaller.values())
+    assert {name: variant.options for name, variant in smaller.items()} == {k: v.options for k, v in variants.items()}
     with pytest.raises(DataError, match="trains unet"):
         ablation_of("unet")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from echomotion.core import DataError
 from echomotion.training.recipe import read_recipe
 from echomotion.training.variants import Variant
@@ -9,8 +11,8 @@ from echomotion.training.variants import Variant
 WHOLE = "whole"
 
 
-def ablation_of(recipe: str) -> dict[str, Variant]:
-    """Variants of a recipe by name; the last is the whole.
+def ablation_of(recipe: str, *, training: Mapping[str, object] | None = None) -> dict[str, Variant]:
+    """Variants of a recipe by name; the last is the whole. Fields in `training` are changed in each.
 
     For PointSeg the rows of the paper's Table 3: without trajectories, then parts added one by one. For NCM-Net each
     part of its abstract is taken away. For TR-net the rows of its Tables 3 and 4.
@@ -20,6 +22,13 @@ def ablation_of(recipe: str) -> dict[str, Variant]:
     DataError
         When the recipe is of another model.
     """
+    changed = dict(training or {})
+    return {
+        name: Variant(one.recipe, one.options, dict(one.training) | changed) for name, one in _parts_of(recipe).items()
+    }
+
+
+def _parts_of(recipe: str) -> dict[str, Variant]:
     model = read_recipe(recipe).model
     if model.startswith("pointseg"):
         return {
