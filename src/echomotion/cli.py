@@ -11,6 +11,7 @@ import typer
 from echomotion import (
     analysis,
     cli_agreement,
+    cli_batch,
     cli_datasets,
     cli_evaluation,
     cli_keypoints,
@@ -79,6 +80,7 @@ benchmark_app.command("few-labels")(cli_segmenters.few_labels)
 benchmark_app.command("few-keypoints")(cli_keypoints.few_keypoints)
 
 CLIP_HELP = "DICOM, AVI, MP4, MOV, GIF, TIFF, NIfTI, MHD, NPY or NPZ file, or a folder of PNG or JPEG images."
+ANALYZED_HELP = f"{CLIP_HELP[:-1]}; or one folder of recordings."
 ClipName = Annotated[str, typer.Argument(metavar="CLIP", help=CLIP_HELP)]
 ClipNames = Annotated[list[str], typer.Argument(metavar="CLIP...", help=CLIP_HELP)]
 Spacing = Annotated[str | None, typer.Option(help="Pixel size in mm: one number, or ROW,COLUMN.")]
@@ -113,7 +115,7 @@ def info(
 
 @app.command()
 def analyze(
-    clips: ClipNames,
+    clips: Annotated[list[str], typer.Argument(metavar="CLIP...", help=ANALYZED_HELP)],
     output: Output,
     spacing: Spacing = None,
     fps: Fps = None,
@@ -142,14 +144,17 @@ def analyze(
     study: Annotated[
         bool, typer.Option("--study", help="The clips (or the files of a folder) are views of one heart.")
     ] = False,
+    jobs: Annotated[int, typer.Option(min=1, help="Of a folder of recordings: how many at once.")] = 1,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
     """Track, segment and measure; write pictures, curves, tables and a page.
 
-    With one CLIP the results go into the output folder, with several into one folder each inside it. With --study
-    the clips are views of one heart, of which numbers and a page are made as well; the view of a file that does not
-    state one is taken from its name (A4C.dcm).
+    With one CLIP the results go into the output folder, with several into one folder each inside it. A folder of
+    recordings is searched; each has its results under its own path, and tables and a page of all are made as well
+    (given again, the same command goes on where it was stopped). With --study the clips are views of one heart, of
+    which numbers and a page are made as well; the view of a file that does not state one is taken from its name
+    (A4C.dcm).
     """
     from echomotion.report.dicom_header import read_header
     from echomotion.report.save import check_folder, save_analysis
@@ -180,6 +185,22 @@ def analyze(
         if view is not None or ed is not None or dicom:
             raise typer.BadParameter("--study does not go with --view, --ed, --es and --dicom")
         cli_study.analyze_views(clips, output, options, _spacing(spacing), fps, overwrite=overwrite, as_json=as_json)
+        return
+    if cli_batch.is_folder_of_recordings(clips):
+        if ed is not None:
+            raise typer.BadParameter("--ed and --es are of one recording; name that, not a folder")
+        cli_batch.analyze_recordings(
+            clips[0],
+            output,
+            options,
+            _spacing(spacing),
+            fps,
+            view,
+            dicom=dicom,
+            jobs=jobs,
+            overwrite=overwrite,
+            as_json=as_json,
+        )
         return
     folders = _output_folders(clips, output)
 

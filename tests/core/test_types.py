@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
@@ -124,6 +125,16 @@ def test_masks_are_asked_for_by_name():
 def test_bad_masks_are_refused(changes):
     with pytest.raises(DataError):
         Masks(**{"labels": np.zeros((1, 2, 2), np.uint8), **changes})
+
+
+def test_a_measurement_comes_back_from_its_plain_values():
+    whole = Measurement("ejection_fraction", 55.0, "%", frames=(1, 9), view=View.A4C, beat=1, interval=(50.0, 60.0))
+    for row in (whole, Measurement.missing("heart_rate", "bpm", "no whole beat")):
+        back = Measurement.from_dict(json.loads(json.dumps(row.as_dict())))
+        assert back.as_dict() == row.as_dict()
+    for wrong in ({}, {**whole.as_dict(), "view": "A9C"}, {**whole.as_dict(), "colour": "red"}):
+        with pytest.raises(DataError, match="not a measurement"):
+            Measurement.from_dict(wrong)
 
 
 def test_a_number_is_missing_or_it_has_a_value():

@@ -36,6 +36,14 @@ def test_long_tables_keep_units_and_take_the_mean_over_beats(tmp_path):
     assert names == ["ejection_fraction", "longitudinal_strain basal_inferior"]
 
 
+def test_a_column_may_state_its_unit(tmp_path):
+    a = write(tmp_path / "a.csv", "case,end_diastolic_volume [mL],end_diastolic_volume status\n1,120,ok\n2,,\n")
+    b = write(tmp_path / "b.csv", "case,end_diastolic_volume\n1,115\n2,90\n")
+    (pair,) = read_pairs(a, b)
+    assert (pair.name, pair.unit) == ("end_diastolic_volume", "mL")
+    assert pair.first[0] - pair.second[0] == 5
+
+
 @pytest.mark.parametrize(
     ("first", "second", "key", "message"),
     [
@@ -48,6 +56,8 @@ def test_long_tables_keep_units_and_take_the_mean_over_beats(tmp_path):
         ("case,site\n1,x\n", "case,EF\n1,5\n", None, "holds numbers"),
         ("who,name,value\n1,EF,5\n", "case,EF\n1,5\n", None, "names the case"),
         ("case,name,value,unit\n1,v,5,mL\n", "case,name,value,unit\n1,v,5,px3\n", None, "in mL in one and in px3"),
+        ("case,v [mL]\n1,5\n", "case,v [cm2]\n1,5\n", None, "in mL in one and in cm2"),
+        ("case,v [mL],v [cm2]\n1,5,6\n", "case,v\n1,5\n", None, "more than one column"),
         ("case,name,value,unit\n1,v,5,mL\n1,v,6,mL\n", "case,v\n1,5\n", None, "more than one row"),
     ],
 )

@@ -11,7 +11,8 @@ import pytest
 
 from echomotion.analysis_types import Analysis
 from echomotion.core import Beat, Phases, Status
-from echomotion.report.page import key_times, report_page
+from echomotion.report.key_frames import key_times
+from echomotion.report.page import report_page
 from echomotion.report.words import number
 from tests.report.samples import no_ventricle, ventricle, with_strange_text
 

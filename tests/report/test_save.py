@@ -18,6 +18,7 @@ from tests.report.samples import no_ventricle, ventricle
 ALWAYS = {
     "overlay.mp4",
     "report.html",
+    "key_frames.png",
     "measurements.csv",
     "measurements.json",
     "tracks.npz",

@@ -9,6 +9,7 @@ from echomotion.core.errors import (
     EchoMotionError,
     EchoMotionWarning,
     ModelError,
+    NotACineError,
     OutputError,
 )
 from echomotion.core.masks import APICAL_CLASSES, Keypoints, Masks
@@ -32,6 +33,7 @@ __all__ = [
     "Masks",
     "Measurement",
     "ModelError",
+    "NotACineError",
     "OutputError",
     "Phases",
     "SegmentModel",

@@ -14,6 +14,10 @@ class ClipError(EchoMotionError):
     """A recording cannot be read, or its content is not a usable cine."""
 
 
+class NotACineError(ClipError):
+    """A file holds no ultrasound cine and need not: a still, a report, a recording of another modality."""
+
+
 class DataError(EchoMotionError, ValueError):
     """A value handed to echomotion has the wrong shape, type or range."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
@@ -116,6 +117,23 @@ class Measurement:
     def missing(cls, name: str, unit: str, reason: str, **where: Any) -> Measurement:
         """A number that could not be measured, and why."""
         return cls(name, math.nan, unit, Status.NOT_MEASURABLE, reason, **where)
+
+    @classmethod
+    def from_dict(cls, row: Mapping[str, Any]) -> Measurement:
+        """What :meth:`as_dict` made plain.
+
+        Raises
+        ------
+        DataError
+            When a field is missing, unknown or does not fit the others.
+        """
+        try:
+            value = math.nan if row["value"] is None else row["value"]
+            view = None if row["view"] is None else View(row["view"])
+            interval = None if row["interval"] is None else tuple(row["interval"])
+            return cls(**{**row, "value": value, "view": view, "interval": interval})
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(f"not a measurement: {error}") from None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON and tables; NaN becomes None."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from echomotion.core.errors import DataError
 CASE_COLUMNS = ("case", "patient", "subject", "study", "clip", "input", "file", "id")
 # What tells rows of a long table apart, beside the case and the name of the measurement.
 _PLACES = ("view", "layer", "segment", "beat")
+# A column's name with its unit in square brackets.
+_UNIT = re.compile(r"(.*\S)\s*\[([^\]]+)\]")
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,8 @@ def read_pairs(
 ) -> list[PairedValues]:
     """The measurements that two cohort tables have in common, paired by case.
 
-    A table is a csv in one of two forms. Wide: a row for each case, a column for each measurement. Long, as analyses
+    A table is a csv in one of two forms. Wide: a row for each case, a column for each measurement, whose name may end
+    in its unit in square brackets (``end_diastolic_volume [mL]``). Long, as analyses
     write it: a row for each measurement with the columns ``name`` and ``value`` beside the case and, where they are
     there, ``unit``, ``view``, ``layer``, ``segment`` and ``beat``; where a measurement has rows for single beats and
     one without a beat, their mean, the latter alone is taken.
@@ -148,14 +152,27 @@ def _wide(table: pd.DataFrame, case: str, path: Path) -> _Cohort:
     if len(twice):
         raise DataError(f"{path}: the case {twice.iloc[0]!r} has more than one row")
     values: dict[str, dict[str, float]] = {}
+    units: dict[str, str] = {}
     for column in table.columns:
         numbers = _numbers(table[column])
         # A column of words is no measurement.
-        if column != case and numbers.notna().any():
-            values[column] = dict(zip(table[case], numbers, strict=True))
+        if column == case or not numbers.notna().any():
+            continue
+        name, unit = _name_and_unit(column)
+        if name in values:
+            raise DataError(f"{path}: more than one column is of {name!r}; keep one of them")
+        values[name] = dict(zip(table[case], numbers, strict=True))
+        if unit:
+            units[name] = unit
     if not values:
         raise DataError(f"{path}: no column beside {case!r} holds numbers")
-    return _Cohort(values, {})
+    return _Cohort(values, units)
+
+
+def _name_and_unit(column: str) -> tuple[str, str]:
+    """``end_diastolic_volume [mL]`` in its two parts; the unit is empty where the column states none."""
+    found = _UNIT.fullmatch(column)
+    return (found[1], found[2].strip()) if found else (column, "")
 
 
 def _long(table: pd.DataFrame, case: str, path: Path) -> _Cohort:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydicom.errors import InvalidDicomError
 from pydicom.pixels import apply_color_lut, iter_pixels, pixel_array
 
-from echomotion.core import ClipError, View
+from echomotion.core import ClipError, NotACineError, View
 from echomotion.io.calibration import calibrate
 from echomotion.io.colour import GreyMaker
 from echomotion.io.content import Content
@@ -65,6 +65,7 @@ def _read(path: Path, name: str) -> Content:
     with _readable(name):
         dataset = pydicom.dcmread(path)
     if "PixelData" not in dataset:
+        # The header describes pixels: they were cut off.
         raise ClipError(f"{name}: {_NO_PIXELS}")
     grey = GreyMaker()
     frames = _frames(dataset, name, grey)
@@ -101,9 +102,9 @@ def _readable(name: str) -> Iterator[None]:
 def _check_header(dataset: Any, name: str) -> None:
     modality = str(dataset.get("Modality", "") or "")
     if modality not in ("US", ""):
-        raise ClipError(f"{name}: the modality is {modality}, not ultrasound (US); give an echocardiography cine")
+        raise NotACineError(f"{name}: the modality is {modality}, not ultrasound (US); give an echocardiography cine")
     if "Rows" not in dataset:
-        raise ClipError(f"{name}: {_NO_PIXELS}")
+        raise NotACineError(f"{name}: {_NO_PIXELS}")
     try:
         rows, columns = int(dataset.Rows), int(dataset.Columns)
         n_frames = int(dataset.get("NumberOfFrames", 1) or 1)
@@ -117,7 +118,7 @@ def _check_header(dataset: Any, name: str) -> None:
         kind = "signed" if bits == 8 else f"{bits}-bit"
         raise ClipError(f"{name}: the pixels are {kind}; export the cine with 8-bit grey levels or colours")
     if n_frames < 2:
-        raise ClipError(f"{name}: a single frame (a still) has no motion; give a cine of two frames or more")
+        raise NotACineError(f"{name}: a single frame (a still) has no motion; give a cine of two frames or more")
 
 
 def _frames(dataset: Any, name: str, grey: GreyMaker) -> NDArray[np.uint8]:

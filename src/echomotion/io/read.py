@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from echomotion.core import Clip, ClipError, DataError, Source, View
+from echomotion.core import Clip, ClipError, DataError, NotACineError, Source, View
 from echomotion.core.clip import checked_spacing
 from echomotion.io.arrays import read_array_content
 from echomotion.io.content import Content
@@ -90,7 +90,7 @@ def _read(path: Path, name: str, spacing_mm: Any, fps: float | None, view: View 
     except OSError as error:
         raise ClipError(f"{name}: it cannot be read ({error.strerror}); check the file and its permissions") from None
     if len(content.frames) < 2:
-        raise ClipError(f"{name}: a single frame (a still) has no motion; give a cine of two frames or more")
+        raise NotACineError(f"{name}: a single frame (a still) has no motion; give a cine of two frames or more")
     warnings = list(content.warnings or [])
     if spacing is not None:
         content.spacing_mm, content.spacing_origin = spacing, "user"
@@ -134,17 +134,49 @@ def _spacing(name: str, content: Content) -> tuple[float, float] | None:
         raise ClipError(f"{name}: {error} ({content.spacing_origin}); give the true size with --spacing") from None
 
 
-def _load(path: Path, name: str) -> tuple[Content, str]:
+def looks_like_recording(path: Path) -> bool:
+    """Whether a file is of a kind that :func:`read_clip` reads, by its first bytes or else its ending.
+
+    A damaged recording with a known ending counts, so that it is named where it fails; archives that are no NumPy
+    files, and single pictures, do not.
+    """
+    name = path.name.lower()
+    try:
+        reader, _ = _reader(path, path.name)
+    except ClipError:
+        return False
+    except OSError:
+        return name.endswith(tuple(_BY_ENDING))
+    # Office documents and archives begin as .npz files do.
+    return reader is not read_array_content or name.endswith((".npy", ".npz"))
+
+
+def content_hash(path: Path) -> str:
+    """SHA-256 of a file, or of the frames of a folder in their order: what ``Source.sha256`` holds.
+
+    Raises
+    ------
+    ClipError
+        For a folder without frames.
+    OSError
+        When it cannot be read.
+    """
     if path.is_dir():
         digest = hashlib.sha256()
         for frame in image_paths(path):
             digest.update(frame.read_bytes())
-        return read_folder_content(path, name), digest.hexdigest()
+        return digest.hexdigest()
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _load(path: Path, name: str) -> tuple[Content, str]:
+    if path.is_dir():
+        return read_folder_content(path, name), content_hash(path)
     if path.stat().st_size == 0:
         raise ClipError(f"{name}: the file is empty; copy it again")
     reader, ending = _reader(path, name)
-    with path.open("rb") as stream:
-        digest_hex = hashlib.file_digest(stream, "sha256").hexdigest()
+    digest_hex = content_hash(path)
     if path.name.lower().endswith(ending) or ending == ".dcm":
         return reader(path, name), digest_hex
     # Libraries that choose by ending are given one that fits the content.
@@ -166,7 +198,7 @@ def _reader(path: Path, name: str) -> tuple[Reader, str]:
         if test(head):
             return reader, ending
     if head[:8] == b"\x89PNG\r\n\x1a\n" or head[:3] == b"\xff\xd8\xff":
-        raise ClipError(f"{name}: a single picture (a still) has no motion; give a cine, or a folder of frames")
+        raise NotACineError(f"{name}: a single picture (a still) has no motion; give a cine, or a folder of frames")
     lower = path.name.lower()
     for ending, (reader, as_ending) in _BY_ENDING.items():
         if lower.endswith(ending):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from html import escape
+from importlib import resources
+from string import Template
 from typing import Any
 
 from echomotion.core import Measurement, Status
@@ -15,6 +17,22 @@ _SHAPES = {
     Status.LOW_CONFIDENCE: '<path d="M5 .5 9.8 9.5H.2Z" fill="currentColor"/>',
     Status.NOT_MEASURABLE: '<circle cx="5" cy="5" r="3.8" fill="none" stroke="currentColor" stroke-width="1.6"/>',
 }
+
+
+def whole_page(title: str, body: str, *, images: str = "data:") -> str:
+    """A page that needs no network and no script.
+
+    Parameters
+    ----------
+    title, body : str
+        The latter already HTML.
+    images : str
+        Where its pictures may come from, as a Content-Security-Policy says it; they are inside the page by default.
+    """
+    folder = resources.files("echomotion.report") / "templates"
+    return Template((folder / "page.html").read_text(encoding="utf-8")).substitute(
+        title=text(title), style=(folder / "page.css").read_text(encoding="utf-8"), body=body, images=images
+    )
 
 
 def text(value: object) -> str:

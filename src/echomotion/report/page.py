@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Mapping, Sequence
-from importlib import resources
+from collections.abc import Mapping
 from pathlib import Path
-from string import Template
 
-import cv2
 import numpy as np
 
 from echomotion.analysis_types import Analysis
@@ -18,9 +14,9 @@ from echomotion.measure.dimensions import IVSD, LVIDD, LVPWD, MIN_CONFIDENCE, PA
 from echomotion.report.calipers import COLOURS
 from echomotion.report.curves import STRAIN, has_values, segment_curves, strain_svg
 from echomotion.report.figures import vector_figures
-from echomotion.report.html import bullets, definitions, line_sample, status_badge, text, value_cell
+from echomotion.report.html import bullets, definitions, line_sample, status_badge, text, value_cell, whole_page
+from echomotion.report.key_frames import frame_figures, key_times
 from echomotion.report.page_table import measurement_table, method_list, origin
-from echomotion.report.picture import draw_frame, fit, region_of_interest
 from echomotion.report.style import ATRIUM, ENDOCARDIUM, EPICARDIUM, segment_colours, segment_dashes
 from echomotion.report.words import (
     PHASE_SOURCES,
@@ -39,10 +35,6 @@ from echomotion.wall_tracking import LAYERS
 
 _CARDS = ("ejection_fraction", "global_longitudinal_strain", "end_diastolic_volume", "end_systolic_volume")
 _PARASTERNAL_CARDS = (IVSD, LVIDD, LVPWD, SHORTENING)
-# Largest size of a key frame in pixels: sharp on a phone, small in the file.
-_PICTURE = (640, 640)
-# Wider pictures stand two in a row, others four.
-_WIDE = 1.15
 _LONG = 7
 
 
@@ -60,9 +52,7 @@ def report_page(analysis: Analysis, figures: Mapping[str, str] | None = None) ->
     str
         HTML that needs no other file, no network and no script.
     """
-    folder = resources.files("echomotion.report") / "templates"
     drawn = vector_figures(analysis) if figures is None else figures
-    template = Template((folder / "page.html").read_text(encoding="utf-8"))
     sections = (
         _header(analysis),
         _warnings(analysis),
@@ -75,11 +65,7 @@ def report_page(analysis: Analysis, figures: Mapping[str, str] | None = None) ->
         _section("What made them", origin(analysis), "on-screen"),
         _elsewhere(analysis),
     )
-    return template.substitute(
-        title=text(f"{analysis.clip.source.name} – echomotion"),
-        style=(folder / "page.css").read_text(encoding="utf-8"),
-        body="\n".join(part for part in sections if part),
-    )
+    return whole_page(f"{analysis.clip.source.name} – echomotion", "\n".join(part for part in sections if part))
 
 
 def write_page(path: str | Path, analysis: Analysis, figures: Mapping[str, str] | None = None) -> None:
@@ -157,51 +143,10 @@ def _card(name: str, row: Measurement | None) -> str:
     )
 
 
-def key_times(analysis: Analysis) -> list[tuple[str, float]]:
-    """Names and times of the four key frames: of the first whole beat, else spread over the clip."""
-    times, beats = analysis.clip.times_s, analysis.phases.beats
-    first, last = float(times[0]), float(times[-1])
-    if not beats:
-        return [(f"Frame {analysis.clip.frame_at(t)}", t) for t in (first + (last - first) * k / 3 for k in range(4))]
-    beat = next((beat for beat in beats if beat.next_ed_s is not None), beats[0])
-    if beat.es_s < beat.ed_s:
-        # The recording starts in systole: its end-systole comes first.
-        return [
-            ("End-systole (ES)", beat.es_s),
-            ("Mid-diastole", (beat.es_s + beat.ed_s) / 2),
-            ("End-diastole (ED)", beat.ed_s),
-            ("Systole", (beat.ed_s + last) / 2),
-        ]
-    end = last if beat.next_ed_s is None else beat.next_ed_s
-    return [
-        ("End-diastole (ED)", beat.ed_s),
-        ("Mid-systole", (beat.ed_s + beat.es_s) / 2),
-        ("End-systole (ES)", beat.es_s),
-        ("Mid-diastole", (beat.es_s + max(end, beat.es_s)) / 2),
-    ]
-
-
 def _key_frames(analysis: Analysis) -> str:
     figures, wide = frame_figures(analysis, key_times(analysis))
     kind = "frames wide" if wide else "frames"
     return _section("Key frames", f'<div class="{kind}">{"".join(figures)}</div>{_picture_key(analysis)}')
-
-
-def frame_figures(analysis: Analysis, moments: Sequence[tuple[str, float]]) -> tuple[list[str], bool]:
-    """Frames nearest to named times as HTML figures that hold their pictures, and whether these are wide."""
-    geometry = fit(analysis.clip, _PICTURE, region_of_interest(analysis))
-    rows, columns = geometry.grid_shape
-    figures = []
-    for name, time in moments:
-        frame = analysis.clip.frame_at(time)
-        picture = draw_frame(analysis, frame, geometry, trails=False)
-        data = base64.b64encode(cv2.imencode(".png", picture[..., ::-1])[1].tobytes()).decode("ascii")
-        when = f"{analysis.clip.times_s[frame]:.3f} s, frame {frame}"
-        figures.append(
-            f'<figure><img src="data:image/png;base64,{data}" width="{columns}" height="{rows}" '
-            f'alt="{text(name)}, {when}"><figcaption>{text(name)}<span>{when}</span></figcaption></figure>'
-        )
-    return figures, columns > _WIDE * rows
 
 
 def _picture_key(analysis: Analysis) -> str:

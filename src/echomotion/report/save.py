@@ -22,6 +22,7 @@ from echomotion.report.dicom_header import Header, read_header
 from echomotion.report.dicom_seg import write_seg
 from echomotion.report.dicom_sr import write_sr
 from echomotion.report.figures import FIGURES, vector_figures, write_figures
+from echomotion.report.key_frames import write_key_frames
 from echomotion.report.overlay import overlay_frames, write_overlay
 from echomotion.report.page import write_page
 from echomotion.report.tables import measurement_table
@@ -32,6 +33,7 @@ _TRACKS = {layer: "tracks.npz" if layer == LAYERS[0] else f"tracks_{layer}.npz" 
 RESULTS = (
     "overlay.mp4",
     "report.html",
+    "key_frames.png",
     "measurements.csv",
     "measurements.json",
     "masks.nii.gz",
@@ -118,6 +120,7 @@ def _write_rest(analysis: Analysis, folder: Path, header: Header | None) -> None
     clip = analysis.clip
     figures = vector_figures(analysis)
     write_page(folder / "report.html", analysis, figures)
+    write_key_frames(folder / "key_frames.png", analysis)
     write_figures(folder, analysis, figures)
     write_table(folder / "measurements.csv", measurement_table(analysis.measurements))
     write_json(folder / "measurements.json", _values(analysis))

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from importlib import resources
 from pathlib import Path
-from string import Template
 
 from matplotlib.figure import Figure
 
@@ -15,8 +13,8 @@ from echomotion.io.write import atomic_path, write_json, write_table
 from echomotion.measure.beats import headline
 from echomotion.report.bullseye import bullseye_figure, bullseye_svg
 from echomotion.report.curves import write_svg
-from echomotion.report.html import bullets, status_badge, text, value_cell
-from echomotion.report.page import frame_figures, key_times
+from echomotion.report.html import bullets, status_badge, text, value_cell, whole_page
+from echomotion.report.key_frames import frame_figures, key_times
 from echomotion.report.save import check_folder, save_analysis
 from echomotion.report.tables import measurement_table
 from echomotion.report.words import SHORT, find, in_words, number, plain_name, unit_sign
@@ -74,7 +72,6 @@ def check_study_folder(folder: Path, views: list[str], *, overwrite: bool) -> No
 
 def study_page(study: StudyAnalysis) -> str:
     """The page of a study as text; HTML that needs no network and no script, with links to the views' pages."""
-    parts = resources.files("echomotion.report") / "templates"
     rows = headline(study.measurements)
     names = ", ".join(map(str, study.views))
     links = "".join(
@@ -103,9 +100,7 @@ def study_page(study: StudyAnalysis) -> str:
         f"<section><h2>The views</h2><ul>{links}</ul></section>"
         f"<section><h2>All measurements of the heart</h2>{_table(rows)}</section>"
     )
-    return Template((parts / "page.html").read_text(encoding="utf-8")).substitute(
-        title="Study – echomotion", style=(parts / "page.css").read_text(encoding="utf-8"), body=body
-    )
+    return whole_page("Study – echomotion", body)
 
 
 @dataclass(frozen=True)
