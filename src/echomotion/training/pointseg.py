@@ -16,6 +16,7 @@ from echomotion.datasets.camus import CamusFrame, read_camus_pairs
 from echomotion.datasets.splits import chosen_names
 from echomotion.models.layers.efficientnet import EfficientNetLite0, load_imagenet
 from echomotion.models.layers.fixed_norm import measured_statistics
+from echomotion.models.layers.unet_encoder import UNetEncoder
 from echomotion.models.losses import masks_at_points, pointseg_loss, temporal_smoothing
 from echomotion.models.segmenters.point_cues import (
     Cues,
@@ -23,6 +24,7 @@ from echomotion.models.segmenters.point_cues import (
     point_paths,
 )
 from echomotion.models.segmenters.pointseg_network import PointPaths, PointSegConfig, PointSegNetwork
+from echomotion.models.segmenters.unet import load_trained
 from echomotion.simulate.joined import JoinedBeat, square_frames
 from echomotion.training.cue_videos import CueTracker, recorded_videos, selection_beats, simulated_videos
 from echomotion.training.videos import (
@@ -82,7 +84,8 @@ class PointSegTraining:
         Weight of smoothness relative to Dice, and the part of the run over which it rises to that.
     cross_entropy : float
     pretrained : bool
-        Whether an EfficientNet-Lite0 starts from ImageNet (extra ``imagenet``).
+        Whether an EfficientNet-Lite0 starts from ImageNet (extra ``imagenet``), and the encoder of a U-Net from the
+        installed weights of `unet`.
     labels : float
         Share of the patients who are learned from, 0 to 1; at least one.
     label_seed : int
@@ -184,6 +187,8 @@ class PointSegTask:
         self.share = 0.0
         if training.pretrained and isinstance(network.encoder, EfficientNetLite0):
             load_imagenet(network.encoder)
+        elif training.pretrained and isinstance(network.encoder, UNetEncoder):
+            load_trained(network.encoder)
         self._measure(network)
 
     def batch(self, share: float, rng: np.random.Generator) -> tuple[Tensor, ...]:

@@ -8,6 +8,7 @@ look back at the points; class tokens that look at the points then meet enlarged
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -22,8 +23,10 @@ from echomotion.models.layers.efficientnet import EfficientNetLite0
 from echomotion.models.layers.embedding import sincos
 from echomotion.models.layers.encoder import FrameEncoder, FrameNorm, ResidualEncoder
 from echomotion.models.layers.resnet import ResNet50
+from echomotion.models.layers.unet_encoder import UNetEncoder
 
-_ENCODERS: dict[str, type[FrameEncoder]] = {"efficientnet_lite0": EfficientNetLite0, "resnet50": ResNet50}
+_ENCODERS: dict[str, Callable[[], FrameEncoder]] = {"efficientnet_lite0": EfficientNetLite0, "resnet50": ResNet50}
+_OF_WIDTHS: dict[str, Callable[[Sequence[int]], FrameEncoder]] = {"residual": ResidualEncoder, "unet": UNetEncoder}
 # Displacements of points are told in units of so many grid px.
 _MOTION_PX = 16.0
 # Logit of a class before anything is learned: most pixels are background.
@@ -36,8 +39,9 @@ class PointSegConfig:
 
     Attributes
     ----------
-    encoder : {"efficientnet_lite0", "resnet50", "residual"}
-        The last is the light encoder of the trackers with `encoder_widths`, at strides 2, 4, 8, ….
+    encoder : {"efficientnet_lite0", "resnet50", "residual", "unet"}
+        The last two have `encoder_widths` channels at strides 2, 4, 8, …: the light encoder of the trackers, and the
+        way up of a U-Net.
     encoder_widths : tuple of int
     dim, heads, hidden : int
         Channels of tokens, attention heads, channels within the feed-forward parts.
@@ -149,12 +153,7 @@ class PointSegNetwork(nn.Module):
     def __init__(self, config: PointSegConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or PointSegConfig()
-        if config.encoder == "residual":
-            self.encoder: FrameEncoder = ResidualEncoder(config.encoder_widths)
-        elif config.encoder in _ENCODERS:
-            self.encoder = _ENCODERS[config.encoder]()
-        else:
-            raise ValueError(f"there is no encoder {config.encoder!r}; there are residual, {', '.join(_ENCODERS)}")
+        self.encoder = _encoder(config)
         strides, widths = self.encoder.strides, self.encoder.widths
         if not config.attended <= config.fused < len(strides) or len(config.up) != len(strides) - config.fused + 1:
             raise ValueError(
@@ -356,6 +355,15 @@ class _PixelDecoder(nn.Module):
         for enlarge, block, skip in zip(self.enlarge, self.blocks, reversed(skips), strict=True):
             x = block(torch.cat([enlarge(x), skip], dim=1))
         return inner_product(self.class_head(tokens), x)
+
+
+def _encoder(config: PointSegConfig) -> FrameEncoder:
+    if config.encoder in _OF_WIDTHS:
+        return _OF_WIDTHS[config.encoder](config.encoder_widths)
+    if config.encoder in _ENCODERS:
+        return _ENCODERS[config.encoder]()
+    known = ", ".join((*_OF_WIDTHS, *_ENCODERS))
+    raise ValueError(f"there is no encoder {config.encoder!r}; there are {known}")
 
 
 def inner_product(vectors: Tensor, features: Tensor) -> Tensor:

@@ -1,23 +1,22 @@
 """U-Net for the apical views: LV cavity, myocardium and left atrium, frame by frame.
 
-After Ronneberger et al. 2015 (arXiv 1505.04597). Ours are: group normalisation in place of none (batch statistics
-of small batches fail on echo), a space-to-depth stem that halves the cost of the finest level, and logits
-that are enlarged bilinearly from that level, which is as fine as the expert contours are certain.
+After Ronneberger et al. 2015 (arXiv 1505.04597), as :mod:`echomotion.models.layers.unet_encoder` builds it. Logits are
+enlarged bilinearly from the finest level, which is as fine as the expert contours are certain.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from echomotion.core import APICAL_CLASSES
+from echomotion.core import APICAL_CLASSES, ModelError
 from echomotion.models.base import Segmenter
+from echomotion.models.layers.unet_encoder import UNetEncoder
 from echomotion.models.registry import register
 from echomotion.models.segmenters.frame_wise import FrameWiseSegmenter
-from echomotion.models.weights import Weights
+from echomotion.models.weights import Weights, find_weights
 
 
 @dataclass(frozen=True)
@@ -52,57 +51,51 @@ class UNetOptions:
     smooth_s: float = 0.0
 
 
-class UNet(nn.Module):
+class UNet(UNetEncoder):
     """U-Net on grey frames.
 
     Shapes: ``(B, 1, H, W)`` in 0..1 to logits ``(B, K, H, W)``; H and W multiples of ``stem * 2 ** (levels - 1)``.
     """
 
     def __init__(self, config: UNetConfig, n_classes: int = len(APICAL_CLASSES)) -> None:
-        super().__init__()
+        super().__init__(config.widths, config.stem)
         self.config = config
-        widths = config.widths
-        self.down = nn.ModuleList(
-            _block(before, after) for before, after in zip((config.stem**2, *widths[:-1]), widths, strict=True)
-        )
-        self.up = nn.ModuleList(
-            _block(deep + skip, skip) for skip, deep in zip(widths[-2::-1], widths[:0:-1], strict=True)
-        )
-        self.head = nn.Conv2d(widths[0], n_classes, kernel_size=1)
+        self.head = nn.Conv2d(config.widths[0], n_classes, kernel_size=1)
 
-    def forward(self, frames: Tensor) -> Tensor:
+    def forward(self, frames: Tensor) -> Tensor:  # type: ignore[override]
         """Logits per class; see the class for shapes."""
-        # Folding leaves the layout of one channel, whatever that of the weights is.
-        x = functional.pixel_unshuffle(frames * 2 - 1, self.config.stem)
-        x = x.contiguous(memory_format=torch.channels_last)
-        skips: list[Tensor] = []
-        for level, block in enumerate(self.down):
-            x = block(functional.max_pool2d(x, 2) if level else x)
-            skips.append(x)
-        for block, skip in zip(self.up, skips[-2::-1], strict=True):
-            enlarged = functional.interpolate(x, size=skip.shape[-2:], mode="bilinear", align_corners=False)
-            x = block(torch.cat([enlarged, skip], dim=1))
-        logits = self.head(x)
+        logits = self.head(super().forward(frames)[0])
         return functional.interpolate(logits, size=frames.shape[-2:], mode="bilinear", align_corners=False)
-
-
-def _block(before: int, after: int) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for source in (before, after):
-        layers += [
-            nn.Conv2d(source, after, kernel_size=3, padding=1, bias=False),
-            nn.GroupNorm(8, after),
-            nn.LeakyReLU(0.01, inplace=True),
-        ]
-    return nn.Sequential(*layers)
 
 
 @register("segmenter", learned=True)
 def unet(options: UNetOptions, *, weights: Weights) -> Segmenter:
     """U-Net, frame by frame: LV cavity, myocardium, left atrium in apical views."""
-    config = UNetConfig(tuple(weights.card["options"]["widths"]), int(weights.card["options"]["stem"]))
-    network = UNet(config)
+    network = UNet(_config(weights))
     weights.load_into(network)
     return FrameWiseSegmenter(
         "unet", network, grid_shape=tuple(weights.card["grid"]), weights=weights, **asdict(options)
     )
+
+
+def load_trained(encoder: UNetEncoder) -> None:
+    """Fill an encoder with the installed weights of `unet`.
+
+    Raises
+    ------
+    ModelError
+        When they are not installed or have other widths.
+    """
+    weights = find_weights("unet")
+    network = UNet(_config(weights))
+    if (network.widths, network.stem) != (encoder.widths, encoder.stem):
+        raise ModelError(
+            f"the installed weights of unet have widths {network.widths}, not {encoder.widths}; give the encoder "
+            "these, or train from scratch with pretrained: false"
+        )
+    weights.load_into(network)
+    encoder.load_state_dict({name: x for name, x in network.state_dict().items() if not name.startswith("head.")})
+
+
+def _config(weights: Weights) -> UNetConfig:
+    return UNetConfig(tuple(weights.card["options"]["widths"]), int(weights.card["options"]["stem"]))
