@@ -24,9 +24,9 @@ from echomotion.models.segmenters.point_cues import (
     point_paths,
 )
 from echomotion.models.segmenters.pointseg_network import PointPaths, PointSegConfig, PointSegNetwork
-from echomotion.models.segmenters.unet import load_trained
 from echomotion.simulate.joined import JoinedBeat, square_frames
 from echomotion.training.cue_videos import CueTracker, recorded_videos, selection_beats, simulated_videos
+from echomotion.training.unet_start import begin_as_unet
 from echomotion.training.videos import (
     Video,
     cached_beat,
@@ -84,8 +84,8 @@ class PointSegTraining:
         Weight of smoothness relative to Dice, and the part of the run over which it rises to that.
     cross_entropy : float
     pretrained : bool
-        Whether an EfficientNet-Lite0 starts from ImageNet (extra ``imagenet``), and the encoder of a U-Net from the
-        installed weights of `unet`.
+        Whether an EfficientNet-Lite0 starts from ImageNet (extra ``imagenet``), and a network with the encoder of a
+        U-Net as the installed `unet` (:mod:`.unet_start`).
     labels : float
         Share of the patients who are learned from, 0 to 1; at least one.
     label_seed : int
@@ -188,7 +188,11 @@ class PointSegTask:
         if training.pretrained and isinstance(network.encoder, EfficientNetLite0):
             load_imagenet(network.encoder)
         elif training.pretrained and isinstance(network.encoder, UNetEncoder):
-            load_trained(network.encoder)
+            if training.labels < 1:
+                raise DataError(
+                    "the installed unet has learned from masks that are to be hidden; set pretrained: false"
+                )
+            begin_as_unet(network, self._some_frames(training.grid))
         self._measure(network)
 
     def batch(self, share: float, rng: np.random.Generator) -> tuple[Tensor, ...]:
@@ -269,10 +273,13 @@ class PointSegTask:
         return self.beats if kind == "joined" else self.videos if kind == "simulated" else self.recorded
 
     def _measure(self, network: PointSegNetwork) -> None:
-        some = np.linspace(0, len(self.stills) - 1, min(_MEASURED, len(self.stills))).astype(int)
-        frames = scaled([self.stills[i][0] for i in some], self.training.early_grid)
         with measured_statistics(network.encoder):
-            network.encoder(torch.from_numpy(frames)[:, None].float() / 255)
+            network.encoder(self._some_frames(self.training.early_grid))
+
+    def _some_frames(self, size: int) -> Tensor:
+        some = np.linspace(0, len(self.stills) - 1, min(_MEASURED, len(self.stills))).astype(int)
+        frames = scaled([self.stills[i][0] for i in some], size)
+        return torch.from_numpy(frames)[:, None].float() / 255
 
 
 def _pairs(patients: list[list[CamusFrame]], side: int) -> list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:

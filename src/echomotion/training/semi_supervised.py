@@ -22,6 +22,7 @@ from echomotion.datasets.simulated import StoredSequence, read_simulated
 from echomotion.datasets.splits import split_off
 from echomotion.models.layers.efficientnet import EfficientNetLite0, load_imagenet
 from echomotion.models.layers.fixed_norm import measured_statistics
+from echomotion.models.layers.unet_encoder import UNetEncoder
 from echomotion.models.losses import boundary_constraint, exclusive_mask_loss, pseudo_label_loss
 from echomotion.models.segmenters.ncmnet_network import NCMNetConfig, NCMNetwork
 from echomotion.models.segmenters.unet import UNet, UNetConfig
@@ -38,6 +39,7 @@ from echomotion.training.sparse_videos import (
     shown_few,
     stacked_draws,
 )
+from echomotion.training.unet_start import begin_as_unet
 from echomotion.training.videos import apical_labels, cached_beat, dice, scaled
 
 # Boundaries are compared over so many px, further than a wall moves in a frame.
@@ -84,7 +86,8 @@ class SemiSupervisedTraining:
     coarse : float
         Weight of what the network says before masked attention.
     pretrained : bool
-        Whether an EfficientNet-Lite0 starts from ImageNet (extra ``imagenet``).
+        Whether an EfficientNet-Lite0 starts from ImageNet (extra ``imagenet``), and a network with the encoder of a
+        U-Net as the installed `unet` (:mod:`.unet_start`); that knows all masks, so not where some are hidden.
     start : str
         Folder of weights whose encoder is taken over in place of that.
     cache : str
@@ -288,11 +291,20 @@ class SemiSupervisedTask:
         elif isinstance(encoder, EfficientNetLite0):
             if self.training.pretrained:
                 load_imagenet(encoder)
-            some = [video.frames[0] for video in self.videos[:: max(1, len(self.videos) // _MEASURED)]][:_MEASURED]
-            frames = scaled(some, self.training.early_grid)
             with measured_statistics(encoder):
-                encoder(torch.from_numpy(frames)[:, None].float() / 255)
+                encoder(self._some_frames(self.training.early_grid))
+        elif isinstance(encoder, UNetEncoder) and self.training.pretrained:
+            if self.training.labels < 1 or self.training.phases != "both":
+                raise DataError(
+                    "the installed unet has learned from masks that are to be hidden; set pretrained: false, or "
+                    "encoder: efficientnet_lite0"
+                )
+            begin_as_unet(network, self._some_frames(self.training.grid))
         return network
+
+    def _some_frames(self, size: int) -> Tensor:
+        some = [video.frames[0] for video in self.videos[:: max(1, len(self.videos) // _MEASURED)]][:_MEASURED]
+        return torch.from_numpy(scaled(some, size))[:, None].float() / 255
 
 
 def clip_logits(network: nn.Module, frames: Tensor) -> tuple[Tensor, Tensor | None]:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from echomotion.core import ModelError
 from echomotion.models.layers.unet_encoder import UNetEncoder
 from echomotion.models.segmenters.pointseg_network import PointPaths, PointSegConfig, PointSegNetwork
-from echomotion.models.segmenters.unet import UNet, UNetConfig, load_trained
-from echomotion.models.weights import find_weights
+from echomotion.models.segmenters.unet import UNet, UNetConfig
 
 
 def test_maps_have_their_strides_and_frames_any_size():
@@ -44,15 +42,3 @@ def test_pointseg_takes_it_and_every_part_learns():
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.encoder.parameters())
     with pytest.raises(ValueError, match="residual, unet, efficientnet_lite0, resnet50"):
         PointSegNetwork(PointSegConfig("vgg"))
-
-
-def test_it_starts_from_the_installed_unet():
-    weights = find_weights("unet")
-    encoder = UNetEncoder(weights.card["options"]["widths"])
-    load_trained(encoder)
-    network = UNet(UNetConfig(tuple(weights.card["options"]["widths"])))
-    weights.load_into(network)
-    for name, value in encoder.state_dict().items():
-        assert torch.equal(value, network.state_dict()[name])
-    with pytest.raises(ModelError, match="pretrained: false"):
-        load_trained(UNetEncoder((8, 16)))

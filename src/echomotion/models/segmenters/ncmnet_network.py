@@ -22,6 +22,7 @@ from echomotion.models.layers.neighbourhood import (
     UnreliableAttention,
     reliability_of,
 )
+from echomotion.models.layers.unet_encoder import UNetEncoder
 
 # Mining at two strides, one after the other: a frame depends on so many frames before and after it.
 CONTEXT = 2 * REACH
@@ -33,8 +34,9 @@ class NCMNetConfig:
 
     Attributes
     ----------
-    encoder : {"efficientnet_lite0", "residual"}
-        The latter is the light encoder of the trackers with `encoder_widths`, at strides 2, 4, 8, ….
+    encoder : {"efficientnet_lite0", "residual", "unet"}
+        The last two have `encoder_widths` channels at strides 2, 4, 8, …: the light encoder of the trackers, and the
+        way up of a U-Net.
     encoder_widths : tuple of int
     dim, heads : int
         Channels and attention heads of the maps from stride 8 on.
@@ -88,12 +90,7 @@ class NCMNetwork(nn.Module):
     def __init__(self, config: NCMNetConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or NCMNetConfig()
-        if config.encoder == "efficientnet_lite0":
-            self.encoder: FrameEncoder = EfficientNetLite0()
-        elif config.encoder == "residual":
-            self.encoder = ResidualEncoder(config.encoder_widths)
-        else:
-            raise ValueError(f"there is no encoder {config.encoder!r}; there are efficientnet_lite0, residual")
+        self.encoder = _encoder(config)
         widths = self.encoder.widths
         if len(widths) < 4:
             raise ValueError(f"NCM-Net needs maps at four strides or more; the encoder gives {len(widths)}")
@@ -139,6 +136,15 @@ class NCMNetwork(nn.Module):
             coarse.unflatten(0, lead),
             reliability.unflatten(0, lead),
         )
+
+
+def _encoder(config: NCMNetConfig) -> FrameEncoder:
+    if config.encoder == "efficientnet_lite0":
+        return EfficientNetLite0()
+    of_widths = {"residual": ResidualEncoder, "unet": UNetEncoder}
+    if config.encoder in of_widths:
+        return of_widths[config.encoder](config.encoder_widths)
+    raise ValueError(f"there is no encoder {config.encoder!r}; there are efficientnet_lite0, {', '.join(of_widths)}")
 
 
 def _enlarged(x: Tensor, like: Tensor) -> Tensor:

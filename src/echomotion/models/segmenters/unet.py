@@ -11,12 +11,12 @@ from dataclasses import asdict, dataclass
 from torch import Tensor, nn
 from torch.nn import functional
 
-from echomotion.core import APICAL_CLASSES, ModelError
+from echomotion.core import APICAL_CLASSES
 from echomotion.models.base import Segmenter
 from echomotion.models.layers.unet_encoder import UNetEncoder
 from echomotion.models.registry import register
 from echomotion.models.segmenters.frame_wise import FrameWiseSegmenter
-from echomotion.models.weights import Weights, find_weights
+from echomotion.models.weights import Weights
 
 
 @dataclass(frozen=True)
@@ -71,31 +71,9 @@ class UNet(UNetEncoder):
 @register("segmenter", learned=True)
 def unet(options: UNetOptions, *, weights: Weights) -> Segmenter:
     """U-Net, frame by frame: LV cavity, myocardium, left atrium in apical views."""
-    network = UNet(_config(weights))
+    config = UNetConfig(tuple(weights.card["options"]["widths"]), int(weights.card["options"]["stem"]))
+    network = UNet(config)
     weights.load_into(network)
     return FrameWiseSegmenter(
         "unet", network, grid_shape=tuple(weights.card["grid"]), weights=weights, **asdict(options)
     )
-
-
-def load_trained(encoder: UNetEncoder) -> None:
-    """Fill an encoder with the installed weights of `unet`.
-
-    Raises
-    ------
-    ModelError
-        When they are not installed or have other widths.
-    """
-    weights = find_weights("unet")
-    network = UNet(_config(weights))
-    if (network.widths, network.stem) != (encoder.widths, encoder.stem):
-        raise ModelError(
-            f"the installed weights of unet have widths {network.widths}, not {encoder.widths}; give the encoder "
-            "these, or train from scratch with pretrained: false"
-        )
-    weights.load_into(network)
-    encoder.load_state_dict({name: x for name, x in network.state_dict().items() if not name.startswith("head.")})
-
-
-def _config(weights: Weights) -> UNetConfig:
-    return UNetConfig(tuple(weights.card["options"]["widths"]), int(weights.card["options"]["stem"]))

@@ -1,0 +1,72 @@
+"""A network that begins as the installed U-Net says what that says, and can learn from there."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from pydicom.data import get_testdata_file
+from torch.nn import functional
+
+from echomotion.core import ModelError
+from echomotion.io import read_clip
+from echomotion.models.segmenters.ncmnet_network import NCMNetConfig, NCMNetwork
+from echomotion.models.segmenters.pointseg_network import PointPaths, PointSegConfig, PointSegNetwork
+from echomotion.models.segmenters.unet import UNet, UNetConfig
+from echomotion.models.weights import find_weights
+from echomotion.training.unet_start import begin_as_unet
+
+DEMO = get_testdata_file("examples_ybr_color.dcm", download=False)
+UNET = {"encoder": "unet", "encoder_widths": (32, 64, 96, 128, 160)}
+
+
+@pytest.fixture(scope="module")
+def frames() -> torch.Tensor:
+    """Eight real frames (8, 1, 128, 128)."""
+    clip = read_clip(DEMO)
+    grey = torch.from_numpy(clip.frames[::4].copy())[:, None].float() / 255
+    return functional.interpolate(grey, size=(128, 128), mode="area")
+
+
+@pytest.fixture(scope="module")
+def expected(frames: torch.Tensor) -> torch.Tensor:
+    weights = find_weights("unet")
+    unet = UNet(UNetConfig())
+    weights.load_into(unet)
+    with torch.inference_mode():
+        return unet.eval()(frames).argmax(dim=1)
+
+
+def test_pointseg_begins_as_the_unet(frames, expected):
+    torch.manual_seed(0)
+    network = PointSegNetwork(PointSegConfig(**UNET, dim=32, heads=2, hidden=32))
+    begin_as_unet(network, frames)
+    at = torch.cartesian_prod(torch.arange(8.0, 128, 16), torch.arange(8.0, 128, 16))
+    xy = at[None, :, None].expand(-1, -1, 3, -1)
+    seen = torch.ones(xy.shape[:3])
+    logits = network(frames[None, :3], PointPaths(xy, seen, seen))[-1]
+    found = torch.cat([torch.zeros_like(logits[0, :, :1]), logits[0]], dim=1).argmax(dim=1)
+    assert (expected > 0).float().mean() > 0.05
+    assert (found == expected[:3]).float().mean() > 0.99
+    logits.square().mean().backward()
+    last = network.decoder.blocks[-1][0].weight
+    # What comes from the fusion layers is weighted by nothing yet, and can learn to be more.
+    assert last[:, :32].abs().sum() == 0
+    assert last.grad[:, :32].abs().sum() > 0
+
+
+def test_ncmnet_begins_as_the_unet(frames, expected):
+    torch.manual_seed(0)
+    network = NCMNetwork(NCMNetConfig(**UNET, dim=32))
+    begin_as_unet(network, frames)
+    with torch.inference_mode():
+        found = network(frames[None]).logits[0].argmax(dim=1)
+    assert (found == expected).float().mean() > 0.99
+
+
+def test_networks_of_other_sizes_are_refused(frames):
+    with pytest.raises(ModelError, match="give the encoder these"):
+        begin_as_unet(NCMNetwork(NCMNetConfig("unet", (8, 16, 16, 16))), frames)
+    with pytest.raises(ModelError, match="channels at its finest stride"):
+        begin_as_unet(NCMNetwork(NCMNetConfig(**UNET, fine=(16, 16))), frames)
+    with pytest.raises(ModelError, match="3 classes"):
+        begin_as_unet(NCMNetwork(NCMNetConfig(**UNET, classes=1)), frames)
