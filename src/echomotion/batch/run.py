@@ -29,8 +29,8 @@ from echomotion.wall_tracking import Stage
 
 # How the results of a folder were made; other ones are not put among them.
 _HOW = "batch.json"
-# Tables and page of many recordings take seconds to write, so they are not written after every one.
-_REFRESH_S = 60.0
+# Tables and page of many recordings take seconds to write: not after every one, and for a small part of the time.
+_REFRESH_S, _REFRESH_SHARE = 60.0, 0.05
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def analyze_folder(
 
     Each recording's results lie in `output` under its own path (``output/visit1/IM_0001/report.html``). Beside them
     stand ``cases.csv`` (a row for each recording), ``measurements.csv`` (a row for each measurement) and
-    ``index.html``, written every minute and at the end, whatever ends it. The same call goes on where an earlier one
+    ``index.html``, written every few minutes and at the end, whatever ends it. The same call goes on where an earlier one
     stopped: what is done is kept, what failed is tried again.
 
     Parameters
@@ -136,13 +136,15 @@ def analyze_folder(
     _claim(target, request)
     title = Path(folder).resolve().name
     cases: list[Case] = []
-    written_s = time.monotonic()
+    due_s = time.monotonic() + _REFRESH_S
     try:
         for case in _all_cases(recordings, target, request, jobs, progress or (lambda name, k, n: None)):
             cases.append(case)
-            if time.monotonic() - written_s > _REFRESH_S:
+            if time.monotonic() > due_s:
+                begun_s = time.monotonic()
                 _write(target, cases, title, len(recordings))
-                written_s = time.monotonic()
+                now_s = time.monotonic()
+                due_s = now_s + max(_REFRESH_S, (now_s - begun_s) / _REFRESH_SHARE)
             if tell is not None:
                 tell(case)
     finally:
