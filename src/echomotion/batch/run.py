@@ -91,8 +91,8 @@ def analyze_folder(
 
     Each recording's results lie in `output` under its own path (``output/visit1/IM_0001/report.html``). Beside them
     stand ``cases.csv`` (a row for each recording), ``measurements.csv`` (a row for each measurement) and
-    ``index.html``, written every few minutes and at the end, whatever ends it. The same call goes on where an earlier one
-    stopped: what is done is kept, what failed is tried again.
+    ``index.html``, written every few minutes and at the end, whatever ends it. The same call goes on where an earlier
+    one stopped: what is done is kept, what failed is tried again.
 
     Parameters
     ----------
