@@ -67,5 +67,15 @@ def test_networks_of_other_sizes_are_refused(frames):
         begin_as_unet(NCMNetwork(NCMNetConfig("unet", (8, 16, 16, 16))), frames)
     with pytest.raises(ModelError, match="channels at its finest stride"):
         begin_as_unet(NCMNetwork(NCMNetConfig(**UNET, fine=(16, 16))), frames)
-    with pytest.raises(ModelError, match="3 classes"):
-        begin_as_unet(NCMNetwork(NCMNetConfig(**UNET, classes=1)), frames)
+
+
+def test_of_other_classes_the_encoder_alone_is_filled(frames):
+    torch.manual_seed(0)
+    network = NCMNetwork(NCMNetConfig(**UNET, dim=32, classes=1))
+    before = network.head.weight.clone()
+    begin_as_unet(network, frames)
+    assert torch.equal(network.head.weight, before)
+    unet = UNet(UNetConfig())
+    find_weights("unet").load_into(unet)
+    for name, value in network.encoder.state_dict().items():
+        assert torch.equal(value, unet.state_dict()[name])

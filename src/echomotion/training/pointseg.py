@@ -85,7 +85,8 @@ class PointSegTraining:
     cross_entropy : float
     pretrained : bool
         Whether an EfficientNet-Lite0 starts from ImageNet (extra ``imagenet``), and a network with the encoder of a
-        U-Net as the installed `unet` (:mod:`.unet_start`).
+        U-Net as the installed `unet` (:mod:`.unet_start`). That knows all masks of CAMUS: where some of these are
+        hidden, the network starts from nothing.
     labels : float
         Share of the patients who are learned from, 0 to 1; at least one.
     label_seed : int
@@ -187,11 +188,7 @@ class PointSegTask:
         self.share = 0.0
         if training.pretrained and isinstance(network.encoder, EfficientNetLite0):
             load_imagenet(network.encoder)
-        elif training.pretrained and isinstance(network.encoder, UNetEncoder):
-            if training.labels < 1:
-                raise DataError(
-                    "the installed unet has learned from masks that are to be hidden; set pretrained: false"
-                )
+        elif training.pretrained and isinstance(network.encoder, UNetEncoder) and training.labels == 1:
             begin_as_unet(network, self._some_frames(training.grid))
         self._measure(network)
 

@@ -87,7 +87,8 @@ class SemiSupervisedTraining:
         Weight of what the network says before masked attention.
     pretrained : bool
         Whether an EfficientNet-Lite0 starts from ImageNet (extra ``imagenet``), and a network with the encoder of a
-        U-Net as the installed `unet` (:mod:`.unet_start`); that knows all masks, so not where some are hidden.
+        U-Net as the installed `unet` (:mod:`.unet_start`). That knows all masks of CAMUS: where some of these are
+        hidden, the network starts from nothing.
     start : str
         Folder of weights whose encoder is taken over in place of that.
     cache : str
@@ -293,14 +294,12 @@ class SemiSupervisedTask:
                 load_imagenet(encoder)
             with measured_statistics(encoder):
                 encoder(self._some_frames(self.training.early_grid))
-        elif isinstance(encoder, UNetEncoder) and self.training.pretrained:
-            if self.training.labels < 1 or self.training.phases != "both":
-                raise DataError(
-                    "the installed unet has learned from masks that are to be hidden; set pretrained: false, or "
-                    "encoder: efficientnet_lite0"
-                )
+        elif isinstance(encoder, UNetEncoder) and self.training.pretrained and not self._hides_what_unet_knows():
             begin_as_unet(network, self._some_frames(self.training.grid))
         return network
+
+    def _hides_what_unet_knows(self) -> bool:
+        return self.camus and (self.training.labels < 1 or self.training.phases != "both")
 
     def _some_frames(self, size: int) -> Tensor:
         some = [video.frames[0] for video in self.videos[:: max(1, len(self.videos) // _MEASURED)]][:_MEASURED]

@@ -26,19 +26,20 @@ _RIDGE = 1e-4
 
 @torch.no_grad()
 def begin_as_unet(network: PointSegNetwork | NCMNetwork, frames: Tensor) -> None:
-    """Make a network with a U-Net's encoder say what the installed `unet` says.
+    """Make a network with a U-Net's encoder say what the installed `unet` says; of other classes, see what it sees.
 
     Parameters
     ----------
     network : PointSegNetwork or NCMNetwork
-        With three classes, and as many channels at its finest stride as the U-Net has.
+        With as many channels at its finest stride as the U-Net has. Where it has not the same number of classes, its
+        encoder alone is filled.
     frames : float (F, 1, H, W)
         Some that it will see, 0..1; the statistics of its last normalisation are set by them.
 
     Raises
     ------
     ModelError
-        When `unet` is not installed, or its weights have other widths or classes than the network.
+        When `unet` is not installed, or its weights have other widths than the network.
     """
     unet = _installed()
     encoder = network.encoder
@@ -49,12 +50,14 @@ def begin_as_unet(network: PointSegNetwork | NCMNetwork, frames: Tensor) -> None
         )
     width = unet.widths[0]
     last = cast(nn.Sequential, network.enter_half if isinstance(network, NCMNetwork) else network.decoder.blocks[-1])
-    if cast(nn.Conv2d, last[0]).out_channels != width or network.config.classes + 1 != unet.head.out_channels:
+    if cast(nn.Conv2d, last[0]).out_channels != width:
         raise ModelError(
-            f"to begin as unet, a network has {width} channels at its finest stride and "
-            f"{unet.head.out_channels - 1} classes; or train from scratch with pretrained: false"
+            f"to begin as unet, a network has {width} channels at its finest stride; give it these, or train from "
+            "scratch with pretrained: false"
         )
     encoder.load_state_dict({name: x for name, x in unet.state_dict().items() if not name.startswith("head.")})
+    if network.config.classes + 1 != unet.head.out_channels:
+        return
     training = network.training
     network.eval()
     _hand_on(last, torch.cat([encoder(frame)[0] for frame in frames.split(1)]))
