@@ -106,6 +106,22 @@ def test_results_made_otherwise_are_not_mixed(folder: Path, analysed: list[str],
         analyze_folder(folder, out)
 
 
+def test_an_overwrite_that_was_stopped_leaves_no_mixture(folder: Path, analysed: list[str], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    analyze_folder(folder, out)
+
+    def stop_at_the_third(name: str, k: int, n: int) -> None:
+        if k == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        analyze_folder(folder, out, fps=20.0, overwrite=True, progress=stop_at_the_third)
+    analysed.clear()
+    assert statuses(analyze_folder(folder, out, fps=20.0)) == STATUSES
+    # The first was done anew before the stop, the other was still of the first call.
+    assert analysed == ["b.npz"]
+
+
 def test_what_was_done_is_told_when_the_work_is_stopped(
     folder: Path, analysed: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -212,12 +212,16 @@ def _case(recording: Recording, target: Path, request: _Request, stage: Stage | 
     """Analyse one recording, or keep what is there; whatever goes wrong is told in the case."""
     folder = target / recording.name
     try:
-        if not request.overwrite and analysed_hash(folder) == content_hash(recording.path):
-            return read_case(recording.name, folder)
-        check_folder(folder, overwrite=request.overwrite)
+        overwrite = request.overwrite
+        if not overwrite and analysed_hash(folder) == content_hash(recording.path):
+            if _is_later(folder / "measurements.json", target / _HOW):
+                return read_case(recording.name, folder)
+            # Made before the last --overwrite, which was stopped: in another way, perhaps.
+            overwrite = True
+        check_folder(folder, overwrite=overwrite)
         clip = read_clip(recording.path, spacing_mm=request.spacing_mm, fps=request.fps, view=request.view)
         result = analyze(clip, options=request.options, progress=stage)
-        save_analysis(result, folder, overwrite=request.overwrite, dicom=recording.path if request.dicom else None)
+        save_analysis(result, folder, overwrite=overwrite, dicom=recording.path if request.dicom else None)
         return read_case(recording.name, folder)
     except NotACineError as error:
         return Case(recording.name, CaseStatus.SKIPPED, _reason(error, recording))
@@ -228,6 +232,10 @@ def _case(recording: Recording, target: Path, request: _Request, stage: Stage | 
         kind = type(error).__name__
         fault = f"a fault of echomotion ({kind}: {_reason(error, recording)}); please report it"
         return Case(recording.name, CaseStatus.FAILED, fault)
+
+
+def _is_later(path: Path, than: Path) -> bool:
+    return path.stat().st_mtime_ns >= than.stat().st_mtime_ns
 
 
 def _reason(error: Exception, recording: Recording) -> str:

@@ -9,29 +9,9 @@ import pandas as pd
 
 from echomotion.batch.case import Case, CaseStatus
 from echomotion.core import Status
-from echomotion.report.tables import measurement_table
+from echomotion.report.tables import SHOWN, measurement_table
 from echomotion.report.words import find, headline_rows
 
-HEADLINES = (
-    "end_diastolic_volume",
-    "end_systolic_volume",
-    "ejection_fraction",
-    "heart_rate",
-    "global_longitudinal_strain",
-    "global_circumferential_strain",
-    "global_radial_strain",
-    "mechanical_dispersion",
-    "wall_motion_score_index",
-    "mitral_annular_plane_systolic_excursion",
-    "left_atrial_volume",
-    "septal_thickness_diastole",
-    "lv_internal_diameter_diastole",
-    "posterior_wall_thickness_diastole",
-    "lv_internal_diameter_systole",
-    "fractional_shortening",
-    "relative_wall_thickness",
-    "lv_mass",
-)
 _FACTS = ("view", "frames", "duration_s", "frame_rate_hz", "pixel_mm")
 
 
@@ -53,7 +33,7 @@ def case_table(cases: Sequence[Case]) -> pd.DataFrame:
     rows = [_row(case) for case in cases]
     columns = list(dict.fromkeys(key for row in rows for key in row))
     # Measurements in the order of the list, whichever recording had them first.
-    rank = {name: k for k, name in enumerate(HEADLINES)}
+    rank = {name: k for k, name in enumerate(SHOWN)}
     columns.sort(key=lambda column: rank.get(column.split(" ")[0], -1))
     table = pd.DataFrame(rows, columns=columns)
     return table.astype({"frames": "Int64", "beats": "Int64"})
@@ -79,7 +59,7 @@ def _row(case: Case) -> dict[str, Any]:
     row |= {fact: case.clip.get(fact) for fact in _FACTS}
     row |= {"beats": case.beats if case.status is CaseStatus.DONE else None, "warnings": "; ".join(case.warnings)}
     shown = headline_rows(case.measurements)
-    for name in HEADLINES:
+    for name in SHOWN:
         found = find(shown, name)
         if found is None:
             continue

@@ -38,7 +38,8 @@ _COLUMNS = (
     "view",
     "method",
 )
-_SHOWN = (
+# What is told of a recording in brief, in this order.
+SHOWN = (
     "end_diastolic_volume",
     "end_systolic_volume",
     "ejection_fraction",
@@ -108,7 +109,7 @@ def terminal_table(analysis: Analysis) -> Table:
     _add_phases(table, analysis)
     table.add_section()
     rows = headline_rows(analysis.measurements)
-    for name in _SHOWN:
+    for name in SHOWN:
         for row in rows:
             if row.name == name:
                 _add_measurement(table, row, notes)
