@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from echomotion.core import APICAL_CLASSES, Clip, DataError, Geometry, Masks
-from echomotion.evaluation.beat_masks import LabelledBeat, as_steady, filtered, judge_beat, means, validation_beats
+from echomotion.evaluation.beat_masks import (
+    LabelledBeat,
+    as_steady,
+    filtered,
+    judge_beat,
+    means,
+    steadied,
+    validation_beats,
+)
 
 FRAMES, SIDE = 24, 96
 
@@ -64,6 +72,16 @@ def test_the_filter_reaches_the_jitter_that_is_asked_for(beat):
 def test_masks_without_probabilities_cannot_be_filtered(beat):
     with pytest.raises(DataError, match="probabilities"):
         filtered(Masks(beat.labels, APICAL_CLASSES, model="toy"), beat.clip, 0.1)
+    with pytest.raises(DataError, match="probabilities"):
+        steadied(Masks(beat.labels, APICAL_CLASSES, model="toy"), beat.clip)
+
+
+def test_steadying_takes_jitter_and_keeps_the_motion(beat):
+    rough = masks(labels(radii(noise=1.0)))
+    before, after = (judge_beat(beat, one, "lv_cavity") for one in (rough, steadied(rough, beat.clip)))
+    assert after["contour_jitter"] < 0.8 * before["contour_jitter"]
+    clean = judge_beat(beat, steadied(masks(beat.labels), beat.clip), "lv_cavity")
+    assert clean["excursion_ratio"] == pytest.approx(1, abs=0.05)
 
 
 def test_means_tell_the_largest_shift():

@@ -10,7 +10,8 @@ import pytest
 
 from echomotion.core import APICAL_CLASSES, Clip, DataError, Geometry, Masks
 from echomotion.datasets.camus import read_camus
-from echomotion.evaluation import segmentation_benchmark
+from echomotion.evaluation import beat_masks, segmentation_benchmark
+from echomotion.evaluation.beat_masks import LabelledBeat
 from echomotion.evaluation.segmentation_benchmark import benchmark_segmentation
 
 
@@ -61,6 +62,40 @@ def test_the_better_one_wins_in_every_part(echo_data, frames):
     exact = [row for row in found["degraded"] if row["model"] == "exact"]
     assert len(exact) == 17
     assert exact[0]["lv_cavity"] == 1
+
+
+class Trembling:
+    """Knows a cavity that empties and fills, its edge off by noise of its own on every frame."""
+
+    def __init__(self, name: str, noise: float) -> None:
+        self.name, self.noise = name, noise
+
+    def segment(self, clip: Clip, *, progress=None) -> Masks:
+        course = 22 - 5 * (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(clip.n_frames) / clip.n_frames))
+        course += self.noise * np.random.default_rng(0).standard_normal(clip.n_frames)
+        y, x = np.mgrid[: clip.shape[0], : clip.shape[1]]
+        beyond = np.hypot(y - 40, x - 40)[None] - course[:, None, None]
+        # Surer the further from an edge; the wall is 8 px wide.
+        odds = np.exp(np.stack([beyond - 8, -beyond, np.minimum(beyond, 8 - beyond)], axis=1).clip(-8, 8))
+        probability = odds / odds.sum(axis=1, keepdims=True)
+        classes = {0: "background", 1: "lv_cavity", 2: "lv_myocardium"}
+        labels = probability.argmax(axis=1).astype(np.uint8)
+        return Masks(labels, classes, probability.astype(np.float16), Geometry.identity(clip.shape), self.name)
+
+
+def test_beats_hold_the_first_against_filters_over_time(tmp_path, monkeypatch):
+    clip = Clip(np.full((24, 80, 80), 9, np.uint8), 0.03 * np.arange(24), (0.5, 0.5))
+    beat = LabelledBeat("toy", clip, Trembling("true", 0.0).segment(clip).labels)
+    monkeypatch.setattr(segmentation_benchmark, "read_camus", lambda data, split: iter([]))
+    monkeypatch.setattr(beat_masks, "validation_beats", lambda data, kind, count: iter([beat]))
+    models = [Trembling("rough", 0.6), Trembling("even", 0.1)]
+    found = benchmark_segmentation(models, tmp_path, parts=("beats",), beats=1)
+    rows = {row["model"]: row for row in found["beats"]["joined"] if row["class"] == "lv_cavity"}
+    assert list(rows) == ["rough", "even", "rough filtered to the jitter of even", "rough steadied over 0.2 s"]
+    jitter = {name: row["contour_jitter"] for name, row in rows.items()}
+    assert jitter["rough steadied over 0.2 s"] < 0.7 * jitter["rough"]
+    assert rows["rough steadied over 0.2 s"]["excursion_ratio"] == pytest.approx(1, abs=0.15)
+    assert rows["rough filtered to the jitter of even"]["width_s"] > 0
 
 
 def test_unknown_parts_and_equal_names_are_refused(echo_data, frames):

@@ -26,6 +26,7 @@ from echomotion.core.masks import LV_CAVITY
 from echomotion.datasets.camus import read_camus
 from echomotion.evaluation.stability import area_excursion, area_roughness, contour_jitter, smooth_motion
 from echomotion.models.segmenters.native import masks_of
+from echomotion.models.segmenters.steadying import STEADY_S, steady_in_time
 from echomotion.simulate.joined import joined_beat, square_geometry
 from echomotion.simulate.sequence import simulate
 from echomotion.simulate.templates import read_template, template_names
@@ -151,6 +152,14 @@ def filtered(masks: Masks, clip: Clip, width_s: float) -> Masks:
         masks.probability.astype(np.float32), width_s / clip.frame_interval_s, axis=0, mode="nearest"
     )
     return masks_of(even, masks.geometry, masks.classes, f"{masks.model} filtered")
+
+
+def steadied(masks: Masks, clip: Clip) -> Masks:
+    """Masks steadied over time as the networks that see several frames do it (:mod:`..models.segmenters.steadying`)."""
+    if masks.probability is None or masks.geometry is None:
+        raise DataError(f"{masks.model} gives no probabilities to steady")
+    even = steady_in_time(masks.probability.astype(np.float32), STEADY_S / clip.frame_interval_s)
+    return masks_of(even, masks.geometry, masks.classes, f"{masks.model} steadied")
 
 
 def as_steady(beats: list[LabelledBeat], found: list[Masks], name: str, jitter_mm: float) -> tuple[float, list[Masks]]:

@@ -27,6 +27,7 @@ from echomotion.evaluation.resources import machine_facts, measured
 from echomotion.evaluation.segmentation import METRICS, compare_masks, dice
 from echomotion.evaluation.speed import SIDE, speckle_clip
 from echomotion.models.base import Segmenter
+from echomotion.models.segmenters.steadying import STEADY_S
 from echomotion.preprocess.quality import frame_quality
 from echomotion.preprocess.sector import find_sector
 
@@ -180,7 +181,10 @@ def _fractions(masks: dict[str, list[Masks]], frames: list[CamusFrame], data: st
 
 
 def _beats(segmenters: Sequence[Segmenter], data: str | Path, kind: str, count: int, say: Say) -> list[dict[str, Any]]:
-    """Figures of each segmenter over beats, and of the first with a filter over time that makes it as steady."""
+    """Figures of each segmenter over beats, and of the first with two filters over time.
+
+    One filter is what the networks that see several frames apply themselves, the other makes it as steady as they are.
+    """
     beats = list(beat_masks.validation_beats(data, kind, count))
     found = {}
     for one in segmenters:
@@ -191,12 +195,16 @@ def _beats(segmenters: Sequence[Segmenter], data: str | Path, kind: str, count: 
         found[one.name] = masks
     rows: list[dict[str, Any]] = []
     first = segmenters[0].name
+    own_filter = f"{first} steadied over {STEADY_S:g} s"
+    if all(mask.probability is not None for mask in found[first]):
+        pairs = zip(found[first], beats, strict=True)
+        found[own_filter] = [beat_masks.steadied(masks, beat.clip) for masks, beat in pairs]
     for name, masks in found.items():
         for klass in JUDGED:
             judged = [beat_masks.judge_beat(beat, mask, klass) for beat, mask in zip(beats, masks, strict=True)]
             row = {"model": name, "class": klass, "beats": len(beats), **beat_masks.means(judged)}
             rows.append({**row, "cases": judged})
-            if name == first or not math.isfinite(row["contour_jitter"]):
+            if name in (first, own_filter) or not math.isfinite(row["contour_jitter"]):
                 continue
             width, even = beat_masks.as_steady(beats, found[first], klass, row["contour_jitter"])
             judged = [beat_masks.judge_beat(beat, mask, klass) for beat, mask in zip(beats, even, strict=True)]

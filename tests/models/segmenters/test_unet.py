@@ -67,14 +67,14 @@ def test_pixels_off_the_grid_are_background():
     assert labels.sum() == 2 * 100
 
 
-def test_smoothing_over_time_removes_flicker():
+def test_steadying_over_time_removes_flicker():
     rng = np.random.default_rng(0)
     frames = np.full((20, 64, 64), 60, np.uint8)
     frames[:, 10:50, 10:50] = (110 + 80 * rng.random((20, 40, 40))).astype(np.uint8)
     clip = Clip(frames, np.arange(20) / 40)
     flicker = []
-    for smooth_s in (0.0, 0.05):
-        segmenter = FrameWiseSegmenter("threshold", Threshold(), grid_shape=(64, 64), smooth_s=smooth_s)
+    for steady_s in (0.0, 0.2):
+        segmenter = FrameWiseSegmenter("threshold", Threshold(), grid_shape=(64, 64), steady_s=steady_s)
         labels = segmenter.segment(clip).labels
         flicker.append((labels[1:] != labels[:-1]).mean())
     assert flicker[1] < 0.7 * flicker[0]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d
 
 from echomotion.core import APICAL_CLASSES, Clip, Masks
 from echomotion.models.base import Progress
 from echomotion.models.segmenters.native import masks_of
 from echomotion.models.segmenters.placements import averaged, placement_matrices
+from echomotion.models.segmenters.steadying import steady_in_time
 from echomotion.models.weights import Weights
 from echomotion.preprocess.grid import to_model_grid
 
@@ -28,7 +28,7 @@ class FrameWiseSegmenter:
         grid_shape: tuple[int, ...],
         weights: Weights | None = None,
         mirror: bool = False,
-        smooth_s: float = 0.0,
+        steady_s: float = 0.0,
     ) -> None:
         self.name = name
         # With channels last the convolutions take a third less time on a CPU; the stubs of torch do not know the word.
@@ -36,7 +36,7 @@ class FrameWiseSegmenter:
         self.grid_shape = (int(grid_shape[0]), int(grid_shape[1]))
         self.weights = weights
         self.mirror = mirror
-        self.smooth_s = smooth_s
+        self.steady_s = steady_s
 
     def segment(self, clip: Clip, *, progress: Progress | None = None) -> Masks:
         """Label all frames; see :class:`echomotion.models.base.Segmenter`."""
@@ -47,9 +47,8 @@ class FrameWiseSegmenter:
             return self._probability(placed, progress if matrix is looks[0] else None)
 
         probability = averaged(frames, looks, predict)
-        if self.smooth_s > 0 and clip.n_frames > 1:
-            width = self.smooth_s / clip.frame_interval_s
-            probability = gaussian_filter1d(probability, width, axis=0, mode="nearest")
+        if self.steady_s > 0 and clip.n_frames > 1:
+            probability = steady_in_time(probability, self.steady_s / clip.frame_interval_s)
         return masks_of(probability, geometry, APICAL_CLASSES, self.name)
 
     @torch.inference_mode()

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from echomotion.core import APICAL_CLASSES, Clip, Masks, ModelError
+from echomotion.core import APICAL_CLASSES, Clip, Masks
 from echomotion.models.base import Progress, Segmenter
 from echomotion.models.registry import register
 from echomotion.models.segmenters.native import masks_of
 from echomotion.models.segmenters.ncmnet_network import CONTEXT, NCMNetConfig, NCMNetwork, NCMOutput
 from echomotion.models.segmenters.placements import averaged, placement_matrices
-from echomotion.models.segmenters.steadying import steady_in_time
+from echomotion.models.segmenters.steadying import STEADY_S, check_steady, steady_in_time
 from echomotion.models.weights import Weights, card_config
 from echomotion.preprocess.grid import to_model_grid
 
@@ -37,11 +37,10 @@ class NCMNetOptions:
     """
 
     mirror: bool = True
-    steady_s: float = 0.2
+    steady_s: float = STEADY_S
 
     def __post_init__(self) -> None:
-        if self.steady_s < 0:
-            raise ModelError(f"steady_s is {self.steady_s:g}; it is 0 or more seconds")
+        check_steady(self.steady_s)
 
 
 class NCMSegmenter:

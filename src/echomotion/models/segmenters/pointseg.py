@@ -17,7 +17,7 @@ from echomotion.models.segmenters.native import masks_of
 from echomotion.models.segmenters.placements import averaged, placement_matrices
 from echomotion.models.segmenters.point_cues import Cues, cue_queries, point_paths, track_cues
 from echomotion.models.segmenters.pointseg_network import Patches, PointSegConfig, PointSegNetwork
-from echomotion.models.segmenters.steadying import steady_in_time
+from echomotion.models.segmenters.steadying import STEADY_S, check_steady, steady_in_time
 from echomotion.models.trackers.windows import spans
 from echomotion.models.weights import Weights, card_config
 from echomotion.preprocess.grid import to_model_grid
@@ -72,13 +72,12 @@ class PointSegOptions:
     span_s: float = 0.1
     mirror: bool | None = None
     scales: tuple[float, ...] | None = None
-    steady_s: float = 0.2
+    steady_s: float = STEADY_S
 
     def __post_init__(self) -> None:
         if any(not 0.5 <= scale <= 2 for scale in self.scales or ()):
             raise ModelError(f"scales is {self.scales}; each lies from 0.5 to 2")
-        if self.steady_s < 0:
-            raise ModelError(f"steady_s is {self.steady_s:g}; it is 0 or more seconds")
+        check_steady(self.steady_s)
         if not 0 <= self.overlap < self.window:
             raise ModelError(f"overlap is {self.overlap}; it lies from 0 to under the window, {self.window} frames")
         if self.span_s < 0:

@@ -6,12 +6,22 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import savgol_filter
 
+from echomotion.core import ModelError
+
+# What the networks that see several frames take unless told otherwise, s; longer takes motion away.
+STEADY_S = 0.2
 # Fewest frames that say more than a parabola through all of them.
 _FEWEST = 5
 # A class is never less likely than this, so that one frame that is sure of itself does not outweigh all others.
 _FLOOR = 1e-3
 # Rows that are worked on at a time, so that memory does not grow by copies of the whole.
 _ROWS = 32
+
+
+def check_steady(steady_s: float) -> None:
+    """Raise ModelError where the time is none."""
+    if not steady_s >= 0:
+        raise ModelError(f"steady_s is {steady_s:g}; it is 0 or more seconds")
 
 
 def steady_in_time(probability: NDArray[np.float32], frames: float) -> NDArray[np.float32]:

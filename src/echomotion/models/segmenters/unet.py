@@ -16,6 +16,7 @@ from echomotion.models.base import Segmenter
 from echomotion.models.layers.unet_encoder import UNetEncoder
 from echomotion.models.registry import register
 from echomotion.models.segmenters.frame_wise import FrameWiseSegmenter
+from echomotion.models.segmenters.steadying import check_steady
 from echomotion.models.weights import Weights
 
 
@@ -43,12 +44,15 @@ class UNetOptions:
     ----------
     mirror : bool
         Average the prediction with that of the mirrored frame: slightly better, twice the time.
-    smooth_s : float
-        Standard deviation in seconds of a Gaussian over time on the class probabilities; 0 switches it off.
+    steady_s : float
+        Over which time probabilities are made to vary smoothly (:mod:`.steadying`); 0 leaves each frame by itself.
     """
 
     mirror: bool = True
-    smooth_s: float = 0.0
+    steady_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_steady(self.steady_s)
 
 
 class UNet(UNetEncoder):
