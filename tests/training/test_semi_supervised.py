@@ -13,7 +13,7 @@ from echomotion.models.losses import exclusive_mask_loss, pseudo_label_loss
 from echomotion.models.registry import create_segmenter
 from echomotion.models.segmenters.ncmnet_network import NCMNetConfig, NCMNetwork
 from echomotion.models.segmenters.unet import UNet, UNetConfig
-from echomotion.models.weights import read_part
+from echomotion.models.weights import read_part, read_weights
 from echomotion.simulate.joined import JoinedBeat
 from echomotion.training.recipe import _checked, read_recipe, run_recipe
 from echomotion.training.semi_supervised import SemiSupervisedTask, SemiSupervisedTraining
@@ -95,7 +95,7 @@ def small_recipe(tmp_path, name="ncmnet", **training) -> str:
             "radius": 1,
         }  # fmt: skip
     else:
-        recipe["options"] = {"widths": [8, 16], "stem": 2}
+        recipe["options"] = {"widths": [8, 8, 16, 16], "stem": 2}
     recipe["training"] |= {
         "grid": 64, "early_grid": 32, "frames": 4, "length": 2, "pretrained": False, "simulated": 0.0, "labels": 0.5,
         "rise": 0.0,
@@ -138,6 +138,24 @@ def test_an_encoder_is_taken_over(hearts, tmp_path):
     task = SemiSupervisedTask(hearts, tmp_path / "second", training, config)
     for mine, theirs in zip(task.network.encoder.parameters(), other.encoder.parameters(), strict=True):
         torch.testing.assert_close(mine, theirs)
+
+
+def test_a_network_begins_as_the_unet_of_the_same_masks(hearts, tmp_path):
+    run_recipe(small_recipe(tmp_path, "mean_teacher_unet", unlabelled=0.0), hearts, tmp_path / "first")
+    first = read_weights(tmp_path / "first", "unet")
+    unet = UNet(UNetConfig(tuple(first.card["options"]["widths"]), first.card["options"]["stem"]))
+    first.load_into(unet)
+    recipe = read_recipe(small_recipe(tmp_path, start=str(tmp_path / "first")))
+    widths = unet.config.widths
+    options = recipe.options | {"encoder": "unet", "encoder_widths": widths, "fine": (16, widths[0])}
+    config = _checked(NCMNetConfig, options, "ncmnet")
+    task = SemiSupervisedTask(
+        hearts, tmp_path / "second", _checked(SemiSupervisedTraining, recipe.training, "ncmnet"), config
+    )
+    theirs = unet.state_dict()
+    for name, mine in task.network.encoder.state_dict().items():
+        torch.testing.assert_close(mine, theirs[name])
+    torch.testing.assert_close(task.network.head.weight, unet.head.weight)
 
 
 def test_the_teacher_is_asked_only_where_masks_are_missing(hearts, tmp_path, rng):

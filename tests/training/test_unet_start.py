@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+
 import pytest
 import torch
 from pydicom.data import get_testdata_file
+from safetensors.torch import save_file
 
 from echomotion.core import ModelError
 from echomotion.io import read_clip
@@ -13,7 +17,7 @@ from echomotion.models.segmenters.pointseg_network import PointPaths, PointSegCo
 from echomotion.models.segmenters.unet import UNet, UNetConfig
 from echomotion.models.weights import find_weights
 from echomotion.preprocess.grid import to_model_grid
-from echomotion.training.unet_start import begin_as_unet
+from echomotion.training.unet_start import begin_as_unet, is_unet
 
 DEMO = get_testdata_file("examples_ybr_color.dcm", download=False)
 UNET = {"encoder": "unet", "encoder_widths": (32, 64, 96, 128, 160)}
@@ -60,6 +64,31 @@ def test_ncmnet_begins_as_the_unet(frames, expected):
     with torch.inference_mode():
         found = network(frames[None]).logits[0].argmax(dim=1)
     assert (found == expected).float().mean() > 0.99
+
+
+def test_another_unet_is_begun_as(frames, tmp_path):
+    weights = find_weights("unet")
+    unet = UNet(UNetConfig())
+    weights.load_into(unet)
+    with torch.no_grad():
+        # It calls everything that is not background cavity.
+        unet.head.bias[1] += 50
+        unet.head.bias[0] += 50
+    folder = tmp_path / "run"
+    folder.mkdir()
+    save_file(unet.state_dict(), folder / "model.safetensors")
+    sha256 = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    (folder / "model.json").write_text(json.dumps(weights.card | {"sha256": sha256}))
+    torch.manual_seed(0)
+    network = NCMNetwork(NCMNetConfig(**UNET, dim=32))
+    begin_as_unet(network, frames, str(folder))
+    with torch.inference_mode():
+        found = network(frames[None]).logits[0].argmax(dim=1)
+        wanted = unet.eval()(frames).argmax(dim=1)
+    assert wanted.unique().tolist() == [0, 1]
+    assert (found == wanted).float().mean() > 0.99
+    assert is_unet(folder)
+    assert not is_unet(tmp_path)
 
 
 def test_networks_of_other_sizes_are_refused(frames):

@@ -39,7 +39,7 @@ from echomotion.training.sparse_videos import (
     shown_few,
     stacked_draws,
 )
-from echomotion.training.unet_start import begin_as_unet
+from echomotion.training.unet_start import begin_as_unet, is_unet
 from echomotion.training.videos import apical_labels, cached_beat, dice, scaled
 
 # Boundaries are compared over so many px, further than a wall moves in a frame.
@@ -90,7 +90,8 @@ class SemiSupervisedTraining:
         U-Net as the installed `unet` (:mod:`.unet_start`). That knows all masks of CAMUS: where some of these are
         hidden, the network starts from nothing.
     start : str
-        Folder of weights whose encoder is taken over in place of that.
+        Folder of weights to begin from in place of that: a network with the encoder of a U-Net begins as the `unet`
+        in it, on the same few masks, say; of any other network the encoder alone is taken over.
     cache : str
         Folder of motion and simulated sequences; the run's own where empty.
     """
@@ -287,8 +288,11 @@ class SemiSupervisedTask:
         # The stubs of torch do not know the word.
         network: NCMNetwork = NCMNetwork(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         encoder = network.encoder
-        if self.training.start:
-            read_part(self.training.start, "encoder", encoder)
+        start = self.training.start
+        if start and isinstance(encoder, UNetEncoder) and is_unet(start):
+            begin_as_unet(network, self._some_frames(self.training.grid), start)
+        elif start:
+            read_part(start, "encoder", encoder)
         elif isinstance(encoder, EfficientNetLite0):
             if self.training.pretrained:
                 load_imagenet(encoder)

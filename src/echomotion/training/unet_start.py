@@ -1,4 +1,4 @@
-"""A network with the encoder of a U-Net begins as the installed `unet`: what it says first is what that says.
+"""A network with the encoder of a U-Net begins as a trained `unet`: what it says first is what that says.
 
 Its encoder is filled with that U-Net's weights, the last convolution before its masks hands the finest map on as it
 is, and the masks' vectors are those of the U-Net's head. All else then learns what to add, instead of learning from
@@ -7,6 +7,8 @@ nothing what is known already. Ours, not of any paper.
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import cast
 
 import torch
@@ -18,15 +20,15 @@ from echomotion.models.layers.unet_encoder import UNetEncoder
 from echomotion.models.segmenters.ncmnet_network import NCMNetwork
 from echomotion.models.segmenters.pointseg_network import PointPaths, PointSegNetwork
 from echomotion.models.segmenters.unet import UNet, UNetConfig
-from echomotion.models.weights import find_weights
+from echomotion.models.weights import CARD, find_weights
 
 # Of the ridge regression from class tokens to vectors, relative to the number of rows.
 _RIDGE = 1e-4
 
 
 @torch.no_grad()
-def begin_as_unet(network: PointSegNetwork | NCMNetwork, frames: Tensor) -> None:
-    """Make a network with a U-Net's encoder say what the installed `unet` says; of other classes, see what it sees.
+def begin_as_unet(network: PointSegNetwork | NCMNetwork, frames: Tensor, which: str | None = None) -> None:
+    """Make a network with a U-Net's encoder say what a trained `unet` says; of other classes, see what it sees.
 
     Parameters
     ----------
@@ -35,17 +37,19 @@ def begin_as_unet(network: PointSegNetwork | NCMNetwork, frames: Tensor) -> None
         encoder alone is filled.
     frames : float (F, 1, H, W)
         Some that it will see, 0..1; the statistics of its last normalisation are set by them.
+    which : str, optional
+        Folder of the U-Net's weights; the installed ones if not given.
 
     Raises
     ------
     ModelError
-        When `unet` is not installed, or its weights have other widths than the network.
+        When there are no such weights of `unet`, or they have other widths than the network.
     """
-    unet = _installed()
+    unet = _unet(which)
     encoder = network.encoder
     if not isinstance(encoder, UNetEncoder) or (encoder.widths, encoder.stem) != (unet.widths, unet.stem):
         raise ModelError(
-            f"the installed weights of unet have widths {unet.widths}; give the encoder these, or train from scratch "
+            f"the weights of unet have widths {unet.widths}; give the encoder these, or train from scratch "
             "with pretrained: false"
         )
     width = unet.widths[0]
@@ -68,9 +72,16 @@ def begin_as_unet(network: PointSegNetwork | NCMNetwork, frames: Tensor) -> None
     network.train(training)
 
 
-def _installed() -> UNet:
-    weights = find_weights("unet")
-    unet = UNet(UNetConfig(tuple(weights.card["options"]["widths"]), int(weights.card["options"]["stem"])))
+def is_unet(folder: str | Path) -> bool:
+    """Whether a folder holds weights of `unet`."""
+    card = Path(folder) / CARD
+    return card.is_file() and json.loads(card.read_text()).get("model") == "unet"
+
+
+def _unet(which: str | None) -> UNet:
+    weights = find_weights("unet", which)
+    classes = len(weights.card["classes"])
+    unet = UNet(UNetConfig(tuple(weights.card["options"]["widths"]), int(weights.card["options"]["stem"])), classes)
     weights.load_into(unet)
     return unet.eval()
 
