@@ -215,6 +215,9 @@ def few_labels(
     grid: Annotated[int, typer.Option(min=32, help="Side of all models' grid in px; smaller is quicker.")] = 256,
     max_minutes: Annotated[float | None, typer.Option(help="Of each run; a reduced budget is stated.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Of each run, in place of the recipes'.")] = None,
+    first_steps: Annotated[
+        int, typer.Option(min=0, help="Of a U-Net on the same masks before, as which all methods begin; 0: none.")
+    ] = 0,
     split: Annotated[str, typer.Option(help="Patients who judge.")] = "validation",
     as_json: Json = False,
 ) -> None:
@@ -224,13 +227,19 @@ def few_labels(
         needs_extra("train", "monai", "lightning_fabric")
         from echomotion.evaluation.label_study import draw_study, study_rows
         from echomotion.evaluation.segmentation_benchmark import finite
-        from echomotion.training.label_study import METHODS, name_of, study_of
+        from echomotion.training.label_study import METHODS, begun_as, first_unet, name_of, study_of
         from echomotion.training.recipe import read_recipe
         from echomotion.training.variants import train_variants
 
         shares = [share_of(text) for text in share or ("5%", "10%", "25%", "100%")]
         study = study_of(method or METHODS, shares, draws, phases=phases or ("both",), training=_on_grid(grid))
         with progress_bar("few labels", quiet=as_json) as stage:
+            if first_steps:
+                before = {cell: first_unet(cell, _on_grid(grid)) for cell in study}
+                first = train_variants(
+                    dict(before.values()), data, folder, max_minutes=max_minutes, steps=first_steps, progress=stage
+                )
+                study = {cell: begun_as(variant, first[before[cell][0]]) for cell, variant in study.items()}
             named = {name_of(cell): variant for cell, variant in study.items()}
             runs = train_variants(named, data, folder, max_minutes=max_minutes, steps=steps, progress=stage)
             models = {name: (read_recipe(variant.recipe).model, runs[name]) for name, variant in named.items()}
@@ -242,7 +251,10 @@ def few_labels(
             | {f"less {other}": found["difference"] for other, found in row["less"].items()}
             for row in rows
         ]
-        result = {"split": split, "grid": grid, "budget": _budget(max_minutes, steps), "rows": finite(rows)}
+        budget = _budget(max_minutes, steps)
+        if first_steps:
+            budget += f", after {first_steps} steps of a U-Net on the same masks, as which all begin"
+        result = {"split": split, "grid": grid, "budget": budget, "rows": finite(rows)}
         _finish_study(result, brief, folder / "few-labels.json", as_json)
 
     for_each(["few labels"], work, as_json=as_json)

@@ -32,6 +32,21 @@ def test_few_labels_gives_a_table_paired_tests_and_a_figure(hearts, tmp_path):
     assert (out / "unet-40-both-0" / "model.safetensors").is_file()
 
 
+def test_methods_begin_as_one_unet(hearts, tmp_path):
+    out = tmp_path / "study"
+    done = run(
+        "benchmark", "few-labels", "--data", hearts, "-o", out, "--method", "unet", "--method", "ncmnet", "--share",
+        "40%", "--draws", 1, "--grid", 64, "--steps", 1, "--first-steps", 2, "--split", "training", "--json",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    result = json.loads((out / "few-labels.json").read_text())
+    assert result["budget"] == "1 steps a run, after 2 steps of a U-Net on the same masks, as which all begin"
+    assert {row["method"] for row in result["rows"]} == {"unet", "ncmnet"}
+    for name in ("unet", "ncmnet"):
+        card = json.loads((out / f"{name}-40-both-0" / "model.json").read_text())
+        assert card["recipe"]["training"]["start"] == str(out / "first-40-both-0")
+
+
 @pytest.mark.slow
 def test_a_benchmark_of_one_segmenter(hearts, tmp_path):
     table = (hearts / "database_nifti").iterdir()

@@ -7,7 +7,7 @@ import yaml
 
 from echomotion.core import DataError
 from echomotion.training.ablation import WHOLE, ablation_of
-from echomotion.training.label_study import Cell, name_of, study_of
+from echomotion.training.label_study import Cell, begun_as, first_unet, name_of, study_of
 from echomotion.training.recipe import read_recipe
 from echomotion.training.variants import Variant, train_variants
 
@@ -53,6 +53,19 @@ def test_steps_of_a_study_show_all_methods_as_many_masks():
         assert own == {(0.1, "both"): 16, (1.0, "both"): 8, (0.1, "ED"): 32, (1.0, "ED"): 16}
     assert frames["unet", 0.1, "both"] == 8
     assert frames["unet", 0.1, "ED"] == 16
+
+
+def test_runs_can_begin_as_the_unet_of_their_own_masks():
+    study = study_of(["mean_teacher", "ncmnet"], [0.1], 2)
+    cell = Cell("ncmnet", 0.1, "both", 1)
+    name, unet = first_unet(cell, {"grid": 96})
+    assert name == "first-10-both-1"
+    assert unet.recipe == study[cell._replace(method="mean_teacher")].recipe
+    shown = {"unlabelled": 0.0, "grid": 96, "labels": 0.1, "label_seed": 1}
+    assert shown.items() <= dict(unet.training).items()
+    assert first_unet(cell._replace(method="mean_teacher"), {"grid": 96}) == (name, unet)
+    begun = begun_as(study[cell], "first")
+    assert dict(begun.training) == dict(study[cell].training) | {"start": "first"}
 
 
 def test_variants_are_trained_and_go_on_where_they_ended(hearts, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from echomotion.core import DataError
@@ -13,8 +14,8 @@ from echomotion.training.variants import Variant
 METHODS: dict[str, Variant] = {
     "unet": Variant("mean_teacher_unet", training={"unlabelled": 0.0}),
     "mean_teacher": Variant("mean_teacher_unet"),
-    "pointseg_small": Variant("pointseg_small", training={"simulated": 0.0}),
-    "ncmnet": Variant("ncmnet", training={"pairs": 0.85, "joined": 0.15, "simulated": 0.0}),
+    "pointseg_small": Variant("pointseg_small", training={"simulated": 0.0, "pretrained": False}),
+    "ncmnet": Variant("ncmnet", training={"pairs": 0.85, "joined": 0.15, "simulated": 0.0, "pretrained": False}),
 }
 # A study is short, and networks learn sooner from frames placed about as they were recorded: with a tenth of the masks
 # (96 px, 2,000 steps) the U-Net had 0.869 on the patients who choose with these, 0.863 with the recipe's.
@@ -67,6 +68,17 @@ def study_of(
                     changed = shown_more(base, method, share, phase) | _PLACED | dict(training or {}) | hidden
                     out[Cell(method, share, phase, draw)] = Variant(base.recipe, base.options, changed)
     return out
+
+
+def first_unet(cell: Cell, training: Mapping[str, object] | None = None) -> tuple[str, Variant]:
+    """The supervised U-Net that a run can begin as, on its very masks, and the name of that run's folder."""
+    same = study_of(["unet"], [cell.share], cell.draw + 1, phases=[cell.phases], training=training)
+    return name_of(cell._replace(method="first")), same[cell._replace(method="unet")]
+
+
+def begun_as(variant: Variant, unet: str | Path) -> Variant:
+    """A run of the study that begins as a trained U-Net."""
+    return Variant(variant.recipe, variant.options, dict(variant.training) | {"start": str(unet)})
 
 
 def shown_more(base: Variant, method: str, share: float, phase: str) -> dict[str, object]:

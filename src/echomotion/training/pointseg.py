@@ -87,6 +87,8 @@ class PointSegTraining:
         Whether an EfficientNet-Lite0 starts from ImageNet (extra ``imagenet``), and a network with the encoder of a
         U-Net as the installed `unet` (:mod:`.unet_start`). That knows all masks of CAMUS: where some of these are
         hidden, the network starts from nothing.
+    start : str
+        Folder of weights of a `unet` to begin as in place of that, of the same few masks, say.
     labels : float
         Share of the patients who are learned from, 0 to 1; at least one.
     label_seed : int
@@ -123,6 +125,7 @@ class PointSegTraining:
     temporal_rise: float = 0.3
     cross_entropy: float = 1.0
     pretrained: bool = True
+    start: str = ""
     labels: float = 1.0
     label_seed: int = 0
     beats: int = 10
@@ -186,7 +189,9 @@ class PointSegTask:
             raise DataError("there is nothing to train on; give stills, joined, simulated or videos a share")
         self.shares = {name: share / total for name, share in usable.items()}
         self.share = 0.0
-        if training.pretrained and isinstance(network.encoder, EfficientNetLite0):
+        if training.start:
+            begin_as_unet(network, self._some_frames(training.grid), training.start)
+        elif training.pretrained and isinstance(network.encoder, EfficientNetLite0):
             load_imagenet(network.encoder)
         elif training.pretrained and isinstance(network.encoder, UNetEncoder) and training.labels == 1:
             begin_as_unet(network, self._some_frames(training.grid))

@@ -26,7 +26,7 @@ from echomotion.models.layers.unet_encoder import UNetEncoder
 from echomotion.models.losses import boundary_constraint, exclusive_mask_loss, pseudo_label_loss
 from echomotion.models.segmenters.ncmnet_network import NCMNetConfig, NCMNetwork
 from echomotion.models.segmenters.unet import UNet, UNetConfig
-from echomotion.models.weights import read_part
+from echomotion.models.weights import find_weights, read_part
 from echomotion.simulate.joined import JoinedBeat
 from echomotion.simulate.store import simulate_to_folder
 from echomotion.training.sparse_videos import (
@@ -90,8 +90,8 @@ class SemiSupervisedTraining:
         U-Net as the installed `unet` (:mod:`.unet_start`). That knows all masks of CAMUS: where some of these are
         hidden, the network starts from nothing.
     start : str
-        Folder of weights to begin from in place of that: a network with the encoder of a U-Net begins as the `unet`
-        in it, on the same few masks, say; of any other network the encoder alone is taken over.
+        Folder of weights to begin from in place of that: a U-Net, or a network with the encoder of one, begins as the
+        `unet` in it, of the same few masks, say; of any other network the encoder alone is taken over.
     cache : str
         Folder of motion and simulated sequences; the run's own where empty.
     """
@@ -282,7 +282,10 @@ class SemiSupervisedTask:
 
     def _made(self, config: NCMNetConfig | UNetConfig) -> nn.Module:
         if isinstance(config, UNetConfig):
-            return UNet(config, len(self.classes))
+            unet = UNet(config, len(self.classes))
+            if self.training.start:
+                find_weights("unet", self.training.start).load_into(unet)
+            return unet
         if config.classes != len(self.classes) - 1:
             raise DataError(f"classes is {config.classes}; the data has {len(self.classes) - 1}: set it so")
         # The stubs of torch do not know the word.

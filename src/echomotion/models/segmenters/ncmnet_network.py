@@ -52,8 +52,8 @@ class NCMNetConfig:
         Parts that the ablation switches off.
     """
 
-    encoder: str = "efficientnet_lite0"
-    encoder_widths: tuple[int, ...] = ()
+    encoder: str = "unet"
+    encoder_widths: tuple[int, ...] = (32, 64, 96, 128, 160)
     dim: int = 64
     heads: int = 2
     radius: int = 2

@@ -64,8 +64,8 @@ class PointSegConfig:
         Parts that the ablation switches off; without `trajectories` points stay in place.
     """
 
-    encoder: str = "efficientnet_lite0"
-    encoder_widths: tuple[int, ...] = ()
+    encoder: str = "unet"
+    encoder_widths: tuple[int, ...] = (32, 64, 96, 128, 160)
     dim: int = 96
     heads: int = 4
     hidden: int = 192
