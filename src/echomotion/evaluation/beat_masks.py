@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
-from echomotion.core import APICAL_CLASSES, Clip, DataError, Masks, View
+from echomotion.core import APICAL_CLASSES, Clip, DataError, Geometry, Masks, View
 from echomotion.core.masks import LV_CAVITY
 from echomotion.datasets.camus import read_camus
 from echomotion.evaluation.stability import area_excursion, area_roughness, contour_jitter, smooth_motion
@@ -144,22 +144,25 @@ def judge_beat(beat: LabelledBeat, masks: Masks, name: str) -> dict[str, float]:
 
 def filtered(masks: Masks, clip: Clip, width_s: float) -> Masks:
     """Masks made from probabilities that a Gaussian of that width has evened out over time, pixel by pixel."""
-    if masks.probability is None or masks.geometry is None:
-        raise DataError(f"{masks.model} gives no probabilities to filter")
+    probability, geometry = _uncertain(masks)
     if width_s <= 0:
         return masks
-    even = gaussian_filter1d(
-        masks.probability.astype(np.float32), width_s / clip.frame_interval_s, axis=0, mode="nearest"
-    )
-    return masks_of(even, masks.geometry, masks.classes, f"{masks.model} filtered")
+    even = gaussian_filter1d(probability, width_s / clip.frame_interval_s, axis=0, mode="nearest")
+    return masks_of(even, geometry, masks.classes, f"{masks.model} filtered")
 
 
 def steadied(masks: Masks, clip: Clip) -> Masks:
     """Masks steadied over time as the networks that see several frames do it (:mod:`..models.segmenters.steadying`)."""
+    probability, geometry = _uncertain(masks)
+    even = steady_in_time(probability, STEADY_S / clip.frame_interval_s)
+    return masks_of(even, geometry, masks.classes, f"{masks.model} steadied")
+
+
+def _uncertain(masks: Masks) -> tuple[NDArray[np.float32], Geometry]:
+    """Probabilities and where they lie."""
     if masks.probability is None or masks.geometry is None:
-        raise DataError(f"{masks.model} gives no probabilities to steady")
-    even = steady_in_time(masks.probability.astype(np.float32), STEADY_S / clip.frame_interval_s)
-    return masks_of(even, masks.geometry, masks.classes, f"{masks.model} steadied")
+        raise DataError(f"{masks.model} gives no probabilities to filter")
+    return masks.probability.astype(np.float32), masks.geometry
 
 
 def as_steady(beats: list[LabelledBeat], found: list[Masks], name: str, jitter_mm: float) -> tuple[float, list[Masks]]:

@@ -7,7 +7,6 @@ nothing what is known already. Ours, not of any paper.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import cast
 
@@ -20,7 +19,7 @@ from echomotion.models.layers.unet_encoder import UNetEncoder
 from echomotion.models.segmenters.ncmnet_network import NCMNetwork
 from echomotion.models.segmenters.pointseg_network import PointPaths, PointSegNetwork
 from echomotion.models.segmenters.unet import UNet, UNetConfig
-from echomotion.models.weights import CARD, find_weights
+from echomotion.models.weights import find_weights, read_weights
 
 # Of the ridge regression from class tokens to vectors, relative to the number of rows.
 _RIDGE = 1e-4
@@ -74,8 +73,11 @@ def begin_as_unet(network: PointSegNetwork | NCMNetwork, frames: Tensor, which: 
 
 def is_unet(folder: str | Path) -> bool:
     """Whether a folder holds weights of `unet`."""
-    card = Path(folder) / CARD
-    return card.is_file() and json.loads(card.read_text()).get("model") == "unet"
+    try:
+        read_weights(folder, "unet")
+    except ModelError:
+        return False
+    return True
 
 
 def _unet(which: str | None) -> UNet:
