@@ -84,7 +84,7 @@ def test_the_held_out_set_is_written_and_found_again(tmp_path, monkeypatch):
     done = run("benchmark", "tracking", "--tracker", "lucas_kanade", "--no-speed", "--json")
     assert done.exit_code == 0, done.output
     result = json.loads(done.stdout)
-    assert result["dataset"] == "held-out-1-parametric"
+    assert result["dataset"] == "held-out-2-parametric"
     assert list(result["parts"]) == ["out_of_distribution"]
 
 

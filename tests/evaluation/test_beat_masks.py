@@ -9,6 +9,7 @@ from echomotion.core import APICAL_CLASSES, Clip, DataError, Geometry, Masks
 from echomotion.evaluation.beat_masks import (
     LabelledBeat,
     as_steady,
+    end_systole_shift,
     filtered,
     judge_beat,
     means,
@@ -49,6 +50,21 @@ def test_the_truth_is_judged_perfect(beat):
     assert found["excursion_ratio"] == 1
     assert found["es_shift_frames"] == 0
     assert found["contour_jitter"] < 0.2
+
+
+def test_end_systoles_of_two_beats_are_not_taken_for_each_other():
+    time = np.arange(40)
+    true = 1 + np.cos(2 * np.pi * time / 20) + 0.001 * time
+    found = 1 + np.cos(2 * np.pi * time / 20) - 0.001 * time
+    assert end_systole_shift(found, true) == 0
+    # The later of the two beats is late by three frames.
+    found[20:] = 1 + np.cos(2 * np.pi * (time[20:] - 3) / 20)
+    assert end_systole_shift(found, true) == 3
+    # A dip of a tenth of the range is no beat; an end-systole on the last frame is one.
+    fall = np.linspace(1.0, 0.0, 40) - 0.1 * np.exp(-0.5 * ((time - 10) / 2) ** 2)
+    assert end_systole_shift(fall[::-1].copy(), fall) == 39
+    assert end_systole_shift(np.roll(fall, -1), fall) == 1
+    assert end_systole_shift(np.ones(5), np.ones(5)) == 0
 
 
 def test_flicker_and_lost_motion_are_found(beat):

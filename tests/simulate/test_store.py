@@ -143,6 +143,14 @@ def test_a_whole_run_is_only_read(tmp_path):
     assert (tmp_path / ".manifest.json.other").exists()
 
 
+def test_a_run_of_another_edition_is_not_filled_up(tmp_path):
+    simulate_to_folder("A4C", 1, 3, tmp_path, **SMALL)
+    manifest = tmp_path / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"edition": 2', '"edition": 1'))
+    with pytest.raises(OutputError, match="another run"):
+        simulate_to_folder("A4C", 1, 3, tmp_path, **SMALL)
+
+
 def test_another_run_or_other_files_are_not_overwritten(tmp_path):
     simulate_to_folder("A2C", 1, 1, tmp_path / "run", **SMALL)
     with pytest.raises(OutputError, match="another run"):

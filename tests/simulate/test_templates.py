@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.spatial import cKDTree
@@ -15,6 +17,7 @@ from echomotion.simulate.sequence import simulate
 from echomotion.simulate.store import simulate_to_folder, stored_displacement
 from echomotion.simulate.templates import (
     Template,
+    contracted,
     make_template,
     read_template,
     template_motion,
@@ -122,6 +125,22 @@ def test_echogenicity_follows_the_image(template):
     labels = sequence.masks.labels[sequence.reference_frame]
     assert grey[labels == 2].mean() > 1.3 * grey[labels == 1].mean()
     assert sequence.masks.has("left_atrium")
+
+
+def test_tissue_is_as_bright_at_end_systole_as_the_image_there(template):
+    bright, dark = (replace(template, grey_es=template.grey_es + change) for change in (0.15, -0.15))
+    options = {"difficulty": 0.0, "n_frames": 12, "frame_rate_hz": 30.0, "reference_frame": 0, "n_tracks": 4}
+    frames = {name: simulate("A4C", 1, template=t, **options) for name, t in (("up", bright), ("down", dark))}
+    labels = frames["up"].masks.labels
+    es = int((labels == 1).sum(axis=(1, 2)).argmin())
+    wall = {name: [made.clip.frames[t][labels[t] == 2].mean() for t in (0, es)] for name, made in frames.items()}
+    assert wall["up"][0] == pytest.approx(wall["down"][0], abs=2)
+    assert wall["up"][1] > wall["down"][1] + 25
+
+
+def test_contraction_brings_the_outline_of_one_phase_to_that_of_the_other(template):
+    moved = contracted(template, np.asarray(template.endo_ed))
+    assert np.hypot(*(moved - template.endo_es).T).max() < 0.5
 
 
 def test_a_template_motion_is_stored_with_the_sequence(template):

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
+from scipy.signal import find_peaks
 
 from echomotion.core import APICAL_CLASSES, Clip, DataError, Geometry, Masks, View
 from echomotion.core.masks import LV_CAVITY
@@ -122,7 +123,7 @@ def judge_beat(beat: LabelledBeat, masks: Masks, name: str) -> dict[str, float]:
     dict
         ``dice`` (mean over frames), ``area_roughness`` (%), ``contour_jitter`` (mm); and of the cavity alone, since the
         wall's area hardly changes: ``excursion_ratio`` (found over true range of the smooth area curve) and
-        ``es_shift_frames`` (between the smallest areas of the two).
+        ``es_shift_frames`` (between the smallest areas of the two, the largest of them over the beats of a clip).
     """
     clip = beat.clip
     label = next(number for number, known in APICAL_CLASSES.items() if known == name)
@@ -136,10 +137,22 @@ def judge_beat(beat: LabelledBeat, masks: Masks, name: str) -> dict[str, float]:
     }
     if name == LV_CAVITY:
         excursions = [area_excursion(curve, clip.times_s) for curve in curves]
-        lowest = [int(np.argmin(smooth_motion(curve, clip.times_s))) for curve in curves]
         figures["excursion_ratio"] = excursions[0] / excursions[1]
-        figures["es_shift_frames"] = float(abs(lowest[0] - lowest[1]))
+        found_area, true_area = (smooth_motion(curve, clip.times_s) for curve in curves)
+        figures["es_shift_frames"] = float(end_systole_shift(found_area, true_area))
     return figures
+
+
+def end_systole_shift(found: NDArray[np.float64], true: NDArray[np.float64]) -> int:
+    """Frames between the smallest areas of two smooth curves (T,) in the beat where they lie farthest apart.
+
+    A beat of the clip is what lies between two of the true curve's maxima and falls by at least half of its range: two
+    end-systoles with nearly the same area are not to be taken for each other.
+    """
+    deep = find_peaks(np.pad(-true, 1, constant_values=-true.max()), prominence=np.ptp(true) / 2)[0] - 1
+    ends = [int(k) for k in deep] or [int(true.argmin())]
+    borders = [0, *(a + int(true[a:b].argmax()) for a, b in pairwise(ends)), len(true)]
+    return max(abs(int(found[a:b].argmin()) - int(true[a:b].argmin())) for a, b in pairwise(borders))
 
 
 def filtered(masks: Masks, clip: Clip, width_s: float) -> Masks:

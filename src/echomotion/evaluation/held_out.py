@@ -30,8 +30,8 @@ from echomotion.version import __version__
 
 FORMAT = "echomotion-held-out"
 MANIFEST = "manifest.json"
-# A new number whenever the clips change: figures on different sets are not compared.
-EDITION = 1
+# A new number whenever the clips change: figures on different sets are not compared. The hearts stay the same.
+EDITION = 2
 SEED = 20250301
 SHAPE = (256, 256)
 FRAMES = 36
@@ -165,7 +165,7 @@ def held_out_sequence(spec: Spec, template: Template | None = None) -> Sequence:
     DataError
         When there is none in twenty.
     """
-    rng = np.random.default_rng([SEED, EDITION, spec.number])
+    rng = np.random.default_rng([SEED, 1, spec.number])
     for _ in range(_ATTEMPTS):
         seed = int(rng.integers(2**48))
         sequence = simulate(spec.view, seed, template=template, shape=SHAPE, n_frames=FRAMES, n_tracks=1)

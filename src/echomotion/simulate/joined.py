@@ -15,12 +15,11 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from echomotion.core import Geometry, View
+from echomotion.core import Geometry
 from echomotion.core.arrays import frozen_array
 from echomotion.core.clip import set_field
 from echomotion.datasets.camus import CamusFrame
-from echomotion.simulate.heart import HeartParameters
-from echomotion.simulate.templates import make_outlines, template_motion
+from echomotion.simulate.templates import contracted, make_outlines
 
 FloatArray = NDArray[np.float64]
 
@@ -113,14 +112,12 @@ def joined_beat(ed: CamusFrame, es: CamusFrame, side: int) -> JoinedBeat:
     """
     # Any origin will do for motion that leaves the picture as a whole in place.
     template = make_outlines(ed, es, np.zeros(2))
-    heart = HeartParameters(View.A4C, "healthy")
-    motion = template_motion(heart, template, [0.0, heart.rhythm.systole_s[0]])
     geometry = square_geometry(ed, side)
     steps = np.arange(0, side + _STEP, _STEP, dtype=np.float64)
     grid = np.stack(np.meshgrid(steps, steps), axis=-1)
     spacing = np.array(template.spacing_mm[::-1])
     places = (geometry.to_native(grid.reshape(-1, 2)) - template.tip_px) * spacing
-    moved = motion.displacement(places)[:, 1] / spacing * geometry.scale
+    moved = (contracted(template, places) - places) / spacing * geometry.scale
     pictures, labels = square_frames([ed, es], side)
     return JoinedBeat(ed.patient, pictures, labels, moved.reshape(grid.shape).astype(np.float32))
 

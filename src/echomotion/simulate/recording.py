@@ -34,7 +34,7 @@ from echomotion.simulate.draw import draw_heart, draw_motion, draw_rhythm
 from echomotion.simulate.heart import HeartParameters, simulated_view
 from echomotion.simulate.motion import Motion, heart_motion
 from echomotion.simulate.probe import Picture, Probe, draw_probe, fitting_picture
-from echomotion.simulate.templates import Template, template_motion
+from echomotion.simulate.templates import Template, contracted, template_motion
 from echomotion.simulate.tissue import (
     BLOOD,
     LEAFLET,
@@ -190,14 +190,19 @@ def plan_recording(
     )
 
 
-def _patient_levels(template: Template, probe: Probe, artefacts: Artefacts) -> Callable[[FloatArray], FloatArray]:
-    """Echogenicity in dB of points (N, 2) with which the picture is as bright as the patient's."""
+def _patient_levels(
+    template: Template, probe: Probe, artefacts: Artefacts
+) -> Callable[[FloatArray], tuple[FloatArray, FloatArray]]:
+    """Echogenicity in dB of points (N, 2) at end-diastole and end-systole, as the patient's two pictures have it."""
 
-    def levels(points: FloatArray) -> FloatArray:
-        power = 10 ** (template.levels(points, probe.dynamic_range_db) / 10)
+    def at(places: FloatArray, systolic: bool) -> FloatArray:
+        power = 10 ** (template.levels(places, probe.dynamic_range_db, systolic) / 10)
         # The patient's picture has its noise and haze in it; what is added here must not come on top.
-        rest = power - background_power(artefacts, np.hypot(*points.T), probe.depth_mm)
+        rest = power - background_power(artefacts, np.hypot(*places.T), probe.depth_mm)
         return 10 * np.log10(np.maximum(rest, _LEAST_SHARE * power))
+
+    def levels(points: FloatArray) -> tuple[FloatArray, FloatArray]:
+        return at(points, False), at(contracted(template, points), True)
 
     return levels
 
@@ -261,6 +266,9 @@ def render_recording(recording: Recording, device: torch.device | str = "cpu") -
     amplitudes[:, :, blood] = blood_amplitudes(base[:, blood], times, artefacts, generator)
     centre, radius = _swirl_circle(motion)
     positions[:, :, blood] = swirl(positions[:, :, blood], tensor(centre)[None], tensor(radius)[None], times, artefacts)
+    contraction = np.clip(recording.heart.rhythm.activation(motion.times_s), 0.0, 1.0)[:, None]
+    moving_count = len(scatterers.systolic_db)
+    amplitudes[0, :, :moving_count] *= tensor(10 ** (contraction * scatterers.systolic_db / 20))
     leaflet = torch.as_tensor(np.flatnonzero(tissue == LEAFLET), device=where)
     if len(leaflet):
         amplitudes[:, :, leaflet] *= flash_gain(1, times, artefacts, generator)[0][None, :, None]

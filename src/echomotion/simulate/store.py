@@ -27,6 +27,8 @@ from echomotion.simulate.templates import Template, read_template, template_name
 from echomotion.version import __version__
 
 SHARD_SIZE = 8
+# A new number whenever the same seed gives other clips: a folder is not filled up with clips of another kind.
+EDITION = 2
 # So many patients in a row without a usable pair of contours mean that something else is wrong.
 _MOST_REFUSALS = 20
 
@@ -153,7 +155,8 @@ def _refuse_other_runs(folder: Path, asked: dict[str, Any]) -> int:
             before = read_manifest(folder)
         except DatasetError as error:
             raise OutputError(f"{error}; choose another output folder") from None
-        if before["asked"] != asked or before["version"] != __version__:
+        made_like = (before["version"], before.get("edition"))
+        if before["asked"] != asked or made_like != (__version__, EDITION):
             raise OutputError(f"{folder}: holds another run of simulated sequences; choose another output folder")
         finished = int(before["finished"])
     elif folder.exists() and (not folder.is_dir() or set(folder.iterdir()) - set(_left_over(folder))):
@@ -174,6 +177,7 @@ def _write_manifest(folder: Path, asked: dict[str, Any], shards: list[str], done
         "format": FORMAT,
         "layout": LAYOUT,
         "version": __version__,
+        "edition": EDITION,
         "asked": asked,
         "shards": shards,
         "finished": done,

@@ -75,10 +75,10 @@ class Template:
         Where the apex lies along them, 0 to 1.
     atrium : (K, 2)
         Outline of the left atrium at end-diastole; empty where it is not seen.
-    grey : float32 (H, W)
-        The smoothed image at end-diastole, 0 black to 1 white.
+    grey, grey_es : float32 (H, W)
+        The smoothed images at end-diastole and end-systole, 0 black to 1 white.
     wall_grey : float
-        Its median in the wall.
+        Its median in the wall at end-diastole.
     dark_grey : float
         The level below which a tenth of wall and cavity lies.
     spacing_mm : (float, float)
@@ -97,6 +97,7 @@ class Template:
     apex_s: float
     atrium: FloatArray
     grey: NDArray[np.float32]
+    grey_es: NDArray[np.float32]
     wall_grey: float
     dark_grey: float
     spacing_mm: tuple[float, float]
@@ -109,16 +110,20 @@ class Template:
         for name in ("endo_ed", "epi_ed", "endo_es", "epi_es"):
             set_field(self, name, frozen_array(getattr(self, name), name, shape=(None, 2), dtype=np.float64))
         set_field(self, "atrium", frozen_array(self.atrium, "atrium", shape=(None, 2), dtype=np.float64))
-        set_field(self, "grey", frozen_array(self.grey, "grey", shape=(None, None), dtype=np.float32))
+        for name in ("grey", "grey_es"):
+            set_field(self, name, frozen_array(getattr(self, name), name, shape=(None, None), dtype=np.float32))
 
-    def levels(self, points_mm: FloatArray, dynamic_range_db: float) -> FloatArray:
+    def levels(self, points_mm: FloatArray, dynamic_range_db: float, systolic: bool = False) -> FloatArray:
         """Echogenicity in dB relative to the wall at points (N, 2); outside the image that of its nearest edge.
+
+        Of the image at end-diastole, or `systolic` of that at end-systole.
 
         The grey levels taken back through the log compression of a machine with this dynamic range.
         """
         x = points_mm[:, 0] / self.spacing_mm[1] + self.tip_px[0]
         y = points_mm[:, 1] / self.spacing_mm[0] + self.tip_px[1]
-        grey = ndimage.map_coordinates(self.grey, [y, x], order=1, mode="nearest").astype(np.float64)
+        image = self.grey_es if systolic else self.grey
+        grey = ndimage.map_coordinates(image, [y, x], order=1, mode="nearest").astype(np.float64)
         # Black only says "at least this weak".
         grey = np.where(grey < _BLACK, grey - 0.15 * (1 - grey / _BLACK), grey)
         return (grey - self.wall_grey) * dynamic_range_db
@@ -178,6 +183,7 @@ class Template:
             apex_s=values["apex_s"],
             atrium=np.asarray(values["atrium"], dtype=np.float64).reshape(-1, 2),
             grey=np.zeros((1, 1), dtype=np.float32),
+            grey_es=np.zeros((1, 1), dtype=np.float32),
             wall_grey=0.0,
             dark_grey=0.0,
             spacing_mm=(1.0, 1.0),
@@ -242,6 +248,7 @@ def make_template(ed: CamusFrame, es: CamusFrame) -> Template:
     return replace(
         make_outlines(ed, es, np.asarray(sector.apex, dtype=np.float64)),
         grey=grey,
+        grey_es=_smooth_grey(es, spacing, sector.mask()),
         wall_grey=float(np.median(grey[ed.labels == _WALL])),
         dark_grey=float(np.quantile(grey[(ed.labels == _CAVITY) | (ed.labels == _WALL)], 0.1)),
         sector_deg=float(np.clip(angles[1] - angles[0], 25.0, 115.0)),
@@ -275,6 +282,7 @@ def make_outlines(ed: CamusFrame, es: CamusFrame, tip: FloatArray) -> Template:
         apex_s,
         (_outline(ed.labels == _ATRIUM) - tip) * step,
         grey=np.zeros((1, 1), dtype=np.float32),
+        grey_es=np.zeros((1, 1), dtype=np.float32),
         wall_grey=0.0,
         dark_grey=0.0,
         spacing_mm=spacing,
@@ -429,6 +437,14 @@ def template_motion(heart: HeartParameters, template: Template, times_s: ArrayLi
     thirds = np.concatenate([np.linspace(0.0, apex_part, 4), np.linspace(apex_part, 1.0, 4)[1:]])
     edges = np.interp(thirds, part, mesh.nodes)
     return Motion(heart, mesh, times, edges, template.apex_s, _template_anatomy(heart, template))
+
+
+def contracted(template: Template, points_mm: FloatArray) -> FloatArray:
+    """Where points (N, 2) of end-diastole lie at the patient's end-systole, in mm."""
+    # The rhythm decides when, not where; a heart without movement as a whole leaves the picture in its place.
+    heart = HeartParameters(View.A4C, "healthy")
+    motion = template_motion(heart, template, [0.0, heart.rhythm.systole_s[0]])
+    return points_mm + motion.displacement(points_mm)[:, 1]
 
 
 def _template_anatomy(heart: HeartParameters, template: Template) -> Anatomy:

@@ -65,7 +65,9 @@ class Scatterers:
     tissue : (N,)
         Index into :data:`TISSUES`.
     level_db : (N,)
-        Strength relative to the wall.
+        Strength relative to the wall, at end-diastole.
+    systolic_db : (N,)
+        How much stronger each is when the ventricle has contracted: a patient's wall is brighter or darker then.
     located : Located
         In the coordinates of the wall.
     leaflets_mm : (T, M, 2)
@@ -78,6 +80,7 @@ class Scatterers:
     reference_mm: FloatArray
     tissue: NDArray[np.int64]
     level_db: FloatArray
+    systolic_db: FloatArray
     located: Located
     leaflets_mm: FloatArray
     leaflet_level_db: FloatArray
@@ -134,7 +137,7 @@ def place_scatterers(
     points: FloatArray,
     look: Echogenicity,
     rng: np.random.Generator,
-    levels: Callable[[FloatArray], FloatArray] | None = None,
+    levels: Callable[[FloatArray], tuple[FloatArray, FloatArray]] | None = None,
     blood_share: float = 0.5,
 ) -> Scatterers:
     """Give every point its tissue and strength, thin out the blood, and add the leaflets.
@@ -144,13 +147,18 @@ def place_scatterers(
     points : (N, 2)
         In mm, at end-diastole.
     levels : callable, optional
-        Strength in dB of points (N, 2), read off a patient's image; without it tissues are as in `look`.
+        Strength in dB of points (N, 2) at end-diastole and, wherever they are then, at end-systole, read off a
+        patient's images; without it tissues are as in `look`, and stay so.
     blood_share : float
         Part of the points in blood that is kept; they scatter as strongly together as all would.
     """
     located = motion.locate(points)
     tissue, runs = _tissues(motion, points, located)
-    level = _look_levels(motion, points, tissue, runs, located, look, rng) if levels is None else levels(points)
+    if levels is None:
+        level, change = _look_levels(motion, points, tissue, runs, located, look, rng), np.zeros(len(points))
+    else:
+        level, late = levels(points)
+        change = late - level
     keep = (tissue != BLOOD) | (rng.random(len(points)) < blood_share)
     level[tissue == BLOOD] -= 10 * np.log10(blood_share)
     leaflets, area = _leaflets(motion, rng)
@@ -158,6 +166,7 @@ def place_scatterers(
         points[keep],
         tissue[keep],
         level[keep],
+        change[keep],
         Located(located.s[keep], located.w[keep], located.distance[keep]),
         leaflets,
         np.full(len(area), look.leaflet_db),
