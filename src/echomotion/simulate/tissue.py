@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
 from echomotion.core import View
 from echomotion.simulate.extension import inside_polygon
@@ -20,6 +21,8 @@ SURROUNDINGS, WALL, BLOOD, LINE, MUSCLE, LEAFLET = range(6)
 _GROOVE_MM = 11.0
 # Thickness of a leaflet.
 _LEAFLET_MM = 1.4
+# How far brightness is evened out before it may change with contraction, and on which grid.
+_EVEN_MM, _CELL_MM = 8.0, 2.0
 TISSUES = ("surroundings", "wall", "blood", "line", "muscle", "leaflet")
 
 
@@ -158,7 +161,8 @@ def place_scatterers(
         level, change = _look_levels(motion, points, tissue, runs, located, look, rng), np.zeros(len(points))
     else:
         level, late = levels(points)
-        change = late - level
+        # What is finer is tissue, which takes its echo along: two pictures do not say where each spot of it went.
+        change = _evened(points, tissue, late - level)
     keep = (tissue != BLOOD) | (rng.random(len(points)) < blood_share)
     level[tissue == BLOOD] -= 10 * np.log10(blood_share)
     leaflets, area = _leaflets(motion, rng)
@@ -172,6 +176,22 @@ def place_scatterers(
         np.full(len(area), look.leaflet_db),
         area,
     )
+
+
+def _evened(points: FloatArray, tissue: NDArray[np.int64], values: FloatArray) -> FloatArray:
+    """Values of points (N, 2), smoothed among those of the same tissue."""
+    cell = np.floor((points - points.min(axis=0)) / _CELL_MM).astype(np.int64)
+    shape = tuple(cell.max(axis=0) + 1)
+    out = np.empty_like(values)
+    for kind in np.unique(tissue):
+        own = tissue == kind
+        where = np.ravel_multi_index(tuple(cell[own].T), shape)
+        weight, total = (
+            gaussian_filter(np.bincount(where, each, minlength=int(np.prod(shape))).reshape(shape), _EVEN_MM / _CELL_MM)
+            for each in (np.ones(len(where)), values[own])
+        )
+        out[own] = total.ravel()[where] / weight.ravel()[where]
+    return out
 
 
 def _tissues(motion: Motion, points: FloatArray, located: Located) -> tuple[NDArray[np.int64], FloatArray]:

@@ -64,7 +64,8 @@ def test_neighbouring_frames_count_only_through_mining():
 
 @pytest.mark.parametrize("frames", [1, 5, 19])
 def test_parts_of_a_clip_give_what_the_whole_does(frames):
-    segmenter = NCMSegmenter("ncmnet", small(), grid_shape=(64, 64), options=NCMNetOptions(mirror=False, steady_s=0))
+    options = NCMNetOptions(mirror=False, scales=(), steady_s=0)
+    segmenter = NCMSegmenter("ncmnet", small(), grid_shape=(64, 64), options=options)
     masks = segmenter.segment(clip(frames))
     assert masks.labels.shape == (frames, 50, 60)
     whole = segmenter._run(_on_grid(clip(frames))).logits[0].softmax(dim=1).detach().numpy()
@@ -79,6 +80,20 @@ def _on_grid(one: Clip) -> np.ndarray:
     from echomotion.preprocess.grid import to_model_grid
 
     return to_model_grid(one, (64, 64))[0]
+
+
+def test_short_clips_are_seen_at_further_scales_unless_told_otherwise():
+    network = small()
+
+    def probability(frames, **options):
+        segmenter = NCMSegmenter("ncmnet", network, grid_shape=(64, 64), options=NCMNetOptions(**options))
+        return segmenter.segment(clip(frames)).probability
+
+    assert not np.array_equal(probability(2), probability(2, scales=()))
+    np.testing.assert_array_equal(probability(2), probability(2, scales=(0.85, 0.7)))
+    np.testing.assert_array_equal(probability(9), probability(9, scales=()))
+    with pytest.raises(ModelError, match="scales is"):
+        NCMNetOptions(scales=(0.2,))
 
 
 def test_wrong_options_are_named():

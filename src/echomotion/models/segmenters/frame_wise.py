@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from echomotion.core import APICAL_CLASSES, Clip, Masks
 from echomotion.models.base import Progress
 from echomotion.models.segmenters.native import masks_of
-from echomotion.models.segmenters.placements import averaged, placement_matrices
+from echomotion.models.segmenters.placements import averaged, placement_matrices, scales_for
 from echomotion.models.segmenters.steadying import steady_in_time
 from echomotion.models.weights import Weights
 from echomotion.preprocess.grid import to_model_grid
@@ -28,6 +28,7 @@ class FrameWiseSegmenter:
         grid_shape: tuple[int, ...],
         weights: Weights | None = None,
         mirror: bool = False,
+        scales: tuple[float, ...] | None = (),
         steady_s: float = 0.0,
     ) -> None:
         self.name = name
@@ -36,12 +37,14 @@ class FrameWiseSegmenter:
         self.grid_shape = (int(grid_shape[0]), int(grid_shape[1]))
         self.weights = weights
         self.mirror = mirror
+        self.scales = scales
         self.steady_s = steady_s
 
     def segment(self, clip: Clip, *, progress: Progress | None = None) -> Masks:
         """Label all frames; see :class:`echomotion.models.base.Segmenter`."""
         frames, geometry = to_model_grid(clip, self.grid_shape)
-        looks = placement_matrices(self.grid_shape, mirror=self.mirror)
+        scales = scales_for(clip.n_frames, self.scales)
+        looks = placement_matrices(self.grid_shape, mirror=self.mirror, scales=scales)
 
         def predict(placed: NDArray[np.uint8], matrix: NDArray[np.float64]) -> NDArray[np.float32]:
             return self._probability(placed, progress if matrix is looks[0] else None)

@@ -9,9 +9,26 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from echomotion.core import ModelError
+
+# Clips that have few frames to be steadied by are seen at these scales too; chosen on the patients who choose
+# checkpoints.
+SHORT, SCALES = 6, (0.85, 0.7)
+
 Matrix = NDArray[np.float64]
 # Frames (T, h, w) placed by a matrix, and that matrix, to probabilities (T, K, h, w).
 Predict = Callable[[NDArray[np.uint8], Matrix], NDArray[np.float32]]
+
+
+def check_scales(scales: Iterable[float] | None) -> None:
+    """Raise :class:`~echomotion.core.ModelError` when a scale is of no use."""
+    if any(not 0.5 <= scale <= 2 for scale in scales or ()):
+        raise ModelError(f"scales is {scales}; each lies from 0.5 to 2")
+
+
+def scales_for(n_frames: int, scales: tuple[float, ...] | None) -> tuple[float, ...]:
+    """Scales at which a clip is seen as well: those asked for, or the usual ones where it is short."""
+    return (SCALES if n_frames <= SHORT else ()) if scales is None else tuple(scales)
 
 
 def placement_matrices(shape: tuple[int, int], *, mirror: bool, scales: Iterable[float] = ()) -> list[Matrix]:

@@ -14,7 +14,7 @@ from echomotion.core import APICAL_CLASSES, Clip, Masks, ModelError
 from echomotion.models.base import Progress, Segmenter, Tracker
 from echomotion.models.registry import create_tracker, register
 from echomotion.models.segmenters.native import masks_of
-from echomotion.models.segmenters.placements import averaged, placement_matrices
+from echomotion.models.segmenters.placements import SHORT, averaged, check_scales, placement_matrices, scales_for
 from echomotion.models.segmenters.point_cues import Cues, cue_queries, point_paths, track_cues
 from echomotion.models.segmenters.pointseg_network import Patches, PointSegConfig, PointSegNetwork
 from echomotion.models.segmenters.steadying import STEADY_S, check_steady, steady_in_time
@@ -24,9 +24,6 @@ from echomotion.preprocess.grid import to_model_grid
 
 # Frames that are encoded and decoded at once.
 _BATCH = 4
-# Clips that have few frames to be steadied by are seen at these scales too; chosen on the patients who choose
-# checkpoints.
-_SHORT, _SCALES = 6, (0.85, 0.7)
 # Of a frame: times of frames are rounded.
 _ROUNDING = 0.05
 
@@ -75,8 +72,7 @@ class PointSegOptions:
     steady_s: float = STEADY_S
 
     def __post_init__(self) -> None:
-        if any(not 0.5 <= scale <= 2 for scale in self.scales or ()):
-            raise ModelError(f"scales is {self.scales}; each lies from 0.5 to 2")
+        check_scales(self.scales)
         check_steady(self.steady_s)
         if not 0 <= self.overlap < self.window:
             raise ModelError(f"overlap is {self.overlap}; it lies from 0 to under the window, {self.window} frames")
@@ -133,12 +129,8 @@ class PointGuidedSegmenter:
         wanted = self.network.config.token_dim > 0
         tracks, cues = track_cues(self.tracker, clip, queries, geometry, tokens=wanted)
         own = self.options
-        short = clip.n_frames <= _SHORT
-        looks = placement_matrices(
-            self.grid_shape,
-            mirror=short if own.mirror is None else own.mirror,
-            scales=(_SCALES if short else ()) if own.scales is None else own.scales,
-        )
+        mirror = clip.n_frames <= SHORT if own.mirror is None else own.mirror
+        looks = placement_matrices(self.grid_shape, mirror=mirror, scales=scales_for(clip.n_frames, own.scales))
 
         fused = own.fused(clip.frame_interval_s)
 

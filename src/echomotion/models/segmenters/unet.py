@@ -16,6 +16,7 @@ from echomotion.models.base import Segmenter
 from echomotion.models.layers.unet_encoder import UNetEncoder
 from echomotion.models.registry import register
 from echomotion.models.segmenters.frame_wise import FrameWiseSegmenter
+from echomotion.models.segmenters.placements import check_scales
 from echomotion.models.segmenters.steadying import check_steady
 from echomotion.models.weights import Weights
 
@@ -44,14 +45,19 @@ class UNetOptions:
     ----------
     mirror : bool
         Average the prediction with that of the mirrored frame: slightly better, twice the time.
+    scales : tuple of float or None
+        At which a clip is seen as well, for the mean; each costs as much as the clip itself. Without a word 0.85
+        and 0.7 for clips of up to six frames, none for others.
     steady_s : float
         Over which time probabilities are made to vary smoothly (:mod:`.steadying`); 0 leaves each frame by itself.
     """
 
     mirror: bool = True
+    scales: tuple[float, ...] | None = None
     steady_s: float = 0.0
 
     def __post_init__(self) -> None:
+        check_scales(self.scales)
         check_steady(self.steady_s)
 
 
