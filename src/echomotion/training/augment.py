@@ -46,8 +46,10 @@ _DEEPER_ZOOM = (0.5, 0.85)
 # Share of the clips placed about as recorded that are yet seen through another machine: where all look as recorded,
 # shadows and haze are unlearned.
 _ANOTHER_MACHINE = 0.25
-# Share of the clips that look about as recorded but for beams in shadow, and for haze near the probe.
-_SHADED, _HAZY = 0.3, 0.15
+# Share of the clips that look about as recorded but for beams in shadow, for haze near the probe, and for lost gain.
+_SHADED, _HAZY, _DIM = 0.3, 0.15, 0.15
+# The most gain that is lost, in parts of the grey map (on one of 60 dB, 20 dB) and of what its brightest tenth has.
+_MOST_LOST, _MOST_OF_BRIGHT = 1 / 3, 0.6
 # Share of clips whose frames differ in grey levels beyond noise.
 _FLICKER = 0.3
 
@@ -139,6 +141,13 @@ def random_haze(image: Image, rng: np.random.Generator) -> Image:
     return (image + veil * (1 - image) * (image > 0)).astype(np.float32)
 
 
+def random_loss(image: Image, rng: np.random.Generator) -> Image:
+    """Take away gain: grey levels are decibels, so all fall by as much, and the darkest go."""
+    lit = image[image > 0]
+    most = min(_MOST_LOST, _MOST_OF_BRIGHT * float(np.quantile(lit, 0.9))) if lit.size else 0.0
+    return np.maximum(image - np.float32(rng.uniform(0, most)), 0)
+
+
 def _angle_and_depth(image: Image) -> tuple[Image, Image] | None:
     """Angle and depth (1 at the lowest lit row) of all pixels from the fan's tip; None where too little is lit."""
     rows, columns = image.shape
@@ -200,7 +209,7 @@ def seen_otherwise(pictures: Sequence[Image], rng: np.random.Generator, *, sligh
     seed, flicker = int(rng.integers(2**40)), rng.random() < _FLICKER
     if slightly:
         out = [slight_grey(picture, np.random.default_rng(seed)) for picture in pictures]
-        for spoil, share in ((random_shadows, _SHADED), (random_haze, _HAZY)):
+        for spoil, share in ((random_loss, _DIM), (random_shadows, _SHADED), (random_haze, _HAZY)):
             if rng.random() < share:
                 out = [spoil(picture, np.random.default_rng(seed)) for picture in out]
         return out
@@ -229,6 +238,4 @@ def augment_frame(
     """
     reach, slightly = draw_reach(plain, rng)
     placed, placed_labels = random_placement(image, labels, size, rng, reach)
-    if slightly:
-        return slight_grey(placed, rng), placed_labels
-    return random_grey(random_fan(placed, rng), rng), placed_labels
+    return seen_otherwise([placed], rng, slightly=slightly)[0], placed_labels
