@@ -118,6 +118,15 @@ def test_a_short_run_gives_weights_that_segment_a_clip(hearts, tmp_path, name):
     assert run_recipe(small_recipe(tmp_path, name), hearts, tmp_path / "run") == figures
 
 
+def test_where_masks_are_hidden_simulated_beats_are_of_drawn_hearts(hearts, tmp_path):
+    fields = {"labels": 1.0, "phases": "ED", "simulated": 0.5, "from_patients": 3, "parametric": 1}
+    recipe = read_recipe(small_recipe(tmp_path, "ncmnet", **fields))
+    training = _checked(SemiSupervisedTraining, recipe.training, "ncmnet")
+    task = SemiSupervisedTask(hearts, tmp_path, training, _checked(NCMNetConfig, recipe.options, "ncmnet"))
+    assert [video.name.split("-")[0] for video in task.sequences] == ["parametric"]
+    assert task.sequences[0].labelled.sum() == 1
+
+
 def test_motion_tells_nothing_of_masks_that_are_hidden(hearts, tmp_path):
     recipe = read_recipe(small_recipe(tmp_path, "ncmnet", labels=1.0, joined=0.5, pairs=0.5))
     config = _checked(NCMNetConfig, recipe.options, "ncmnet")

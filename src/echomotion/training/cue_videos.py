@@ -17,12 +17,10 @@ from echomotion.core import Clip, DataError, Geometry
 from echomotion.datasets.camus import CamusFrame
 from echomotion.datasets.echonet_dynamic import FILES, read_echonet_dynamic
 from echomotion.datasets.folder import LabelledVideo, read_labelled_videos
-from echomotion.datasets.simulated import StoredSequence, read_simulated
 from echomotion.models.base import Tracker
 from echomotion.models.registry import create_tracker
 from echomotion.models.segmenters.point_cues import Cues, cue_queries, forward_backward_px, track_cues
-from echomotion.simulate.store import simulate_to_folder
-from echomotion.training.videos import Video, apical_labels, cached_beat, cached_cues
+from echomotion.training.videos import Video, apical_labels, cached_beat, cached_cues, simulated_beats
 
 # Moments of a validation patient's beat; the first and last are the recording itself.
 _MOMENTS, _JUDGED = 9, (0, 2, 4, 6, 8)
@@ -78,13 +76,9 @@ class CueTracker:
 
 def simulated_videos(cues: CueTracker, data: str | Path, from_patients: int, parametric: int) -> Iterator[Video]:
     """Simulated four-chamber clips, so many with anatomy of CAMUS patients and so many of parametric hearts."""
-    for name, count, templates in (("patients", from_patients, data), ("parametric", parametric, None)):
-        if not count:
-            continue
-        place = cues.folder / f"simulated-{name}-{count}"
-        simulate_to_folder("A4C", count, 7, place, templates=templates, n_frames=24, n_tracks=16, shape=(256, 256))
-        for sequence in read_simulated(place):
-            yield _simulated(cues, f"{name}-{count}-{sequence.name.replace('/', '-')}", sequence)
+    for name, sequence in simulated_beats(cues.folder, data, from_patients, parametric):
+        labels = apical_labels(sequence)
+        yield cues.video(name, sequence.clip, labels, np.ones(len(labels), bool))
 
 
 def recorded_videos(cues: CueTracker, folder: Path, targets: tuple[str, ...]) -> Iterator[Video]:
@@ -121,8 +115,3 @@ def selection_beats(cues: CueTracker, patients: list[list[CamusFrame]]) -> Itera
         tokens = None if own.tokens is None else own.tokens[:, at]
         part = Cues(own.xy[:, at], own.visible[:, at], own.confidence[:, at], tokens)
         yield Video(video.frames[at], labels[at], video.labelled[at], part, video.steady)
-
-
-def _simulated(cues: CueTracker, name: str, sequence: StoredSequence) -> Video:
-    labels = apical_labels(sequence)
-    return cues.video(name, sequence.clip, labels, np.ones(len(labels), bool))

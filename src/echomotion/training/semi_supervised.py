@@ -18,7 +18,7 @@ from torch.nn import functional
 from echomotion.core import APICAL_CLASSES, DataError, DatasetError
 from echomotion.datasets.camus import is_camus, read_camus_pairs
 from echomotion.datasets.echonet_dynamic import FILES
-from echomotion.datasets.simulated import StoredSequence, read_simulated
+from echomotion.datasets.simulated import StoredSequence
 from echomotion.datasets.splits import split_off
 from echomotion.models.layers.efficientnet import EfficientNetLite0, load_imagenet
 from echomotion.models.layers.fixed_norm import measured_statistics
@@ -28,7 +28,6 @@ from echomotion.models.segmenters.ncmnet_network import NCMNetConfig, NCMNetwork
 from echomotion.models.segmenters.unet import UNet, UNetConfig
 from echomotion.models.weights import find_weights, read_part
 from echomotion.simulate.joined import JoinedBeat
-from echomotion.simulate.store import simulate_to_folder
 from echomotion.training.sparse_videos import (
     PHASES,
     SparseVideo,
@@ -40,7 +39,7 @@ from echomotion.training.sparse_videos import (
     stacked_draws,
 )
 from echomotion.training.unet_start import begin_as_unet, is_unet
-from echomotion.training.videos import apical_labels, cached_beat, dice, scaled
+from echomotion.training.videos import apical_labels, cached_beat, dice, scaled, simulated_beats
 
 # Boundaries are compared over so many px, further than a wall moves in a frame.
 _COARSE = 4
@@ -72,9 +71,10 @@ class SemiSupervisedTraining:
         Frames of CAMUS whose masks are shown.
     pairs, joined, simulated : float
         Shares of the steps with a patient's two frames (of all patients); with beats between the two frames of
-        patients whose masks are both shown; with simulated beats of their anatomy, one frame of which has a mask.
-    from_patients : int
-        Simulated sequences.
+        patients whose masks are both shown; with simulated beats, one frame of which has a mask.
+    from_patients, parametric : int
+        Simulated beats with patients' anatomy, where all masks of CAMUS are shown; and of drawn hearts, whose masks
+        nobody had to draw.
     unlabelled : float
         Weight of what the teacher says; 0 is the supervised mode.
     rise : float
@@ -111,6 +111,7 @@ class SemiSupervisedTraining:
     joined: float = 0.3
     simulated: float = 0.1
     from_patients: int = 24
+    parametric: int = 0
     unlabelled: float = 1.0
     rise: float = 0.3
     least: float = 0.7
@@ -244,13 +245,11 @@ class SemiSupervisedTask:
         # Their motion comes from the masks of both ends.
         if own.joined and own.phases == "both":
             self.beats = [beat for frames in shown if (beat := cached_beat(self.folder, frames, side))]
-        if own.simulated and own.labels == 1:
-            # Its patients are drawn from all, so it is left out where masks are hidden.
-            place = self.folder / f"simulated-patients-{own.from_patients}"
-            simulate_to_folder(
-                "A4C", own.from_patients, 7, place, templates=data, n_frames=24, n_tracks=16, shape=(256, 256)
-            )
-            self.sequences = [_one_mask(sequence) for sequence in read_simulated(place)]
+        if own.simulated:
+            # Patients are drawn from all, with both of their masks, so they are left out where some are hidden.
+            from_patients = 0 if self._hides_masks() else own.from_patients
+            sequences = simulated_beats(self.folder, data, from_patients, own.parametric)
+            self.sequences = [_one_mask(name, sequence) for name, sequence in sequences]
 
     def _read_folder(self, data: str | Path, side: int) -> None:
         own = self.training
@@ -301,11 +300,11 @@ class SemiSupervisedTask:
                 load_imagenet(encoder)
             with measured_statistics(encoder):
                 encoder(self._some_frames(self.training.early_grid))
-        elif isinstance(encoder, UNetEncoder) and self.training.pretrained and not self._hides_what_unet_knows():
+        elif isinstance(encoder, UNetEncoder) and self.training.pretrained and not self._hides_masks():
             begin_as_unet(network, self._some_frames(self.training.grid))
         return network
 
-    def _hides_what_unet_knows(self) -> bool:
+    def _hides_masks(self) -> bool:
         return self.camus and (self.training.labels < 1 or self.training.phases != "both")
 
     def _some_frames(self, size: int) -> Tensor:
@@ -322,9 +321,9 @@ def clip_logits(network: nn.Module, frames: Tensor) -> tuple[Tensor, Tensor | No
     return found.logits, found.coarse
 
 
-def _one_mask(sequence: StoredSequence) -> SparseVideo:
+def _one_mask(name: str, sequence: StoredSequence) -> SparseVideo:
     """A simulated beat of which one frame, chosen by its name, has a mask."""
     labels = apical_labels(sequence)
     known = np.zeros(len(labels), bool)
-    known[sum(sequence.name.encode()) % len(labels)] = True
-    return SparseVideo(sequence.name, sequence.clip.frames, labels * known[:, None, None], known, True)
+    known[sum(name.encode()) % len(labels)] = True
+    return SparseVideo(name, sequence.clip.frames, labels * known[:, None, None], known, True)

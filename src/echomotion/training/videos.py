@@ -6,7 +6,7 @@ Trajectories do not depend on what is trained, so they are found once and kept i
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from echomotion.core import APICAL_CLASSES, DataError, DatasetError
 from echomotion.datasets.camus import CamusFrame
-from echomotion.datasets.simulated import StoredSequence
+from echomotion.datasets.simulated import StoredSequence, read_simulated
 from echomotion.io.write import atomic_path
 from echomotion.models.segmenters.point_cues import Cues
 from echomotion.simulate.joined import JoinedBeat, joined_beat, square_frames
+from echomotion.simulate.store import simulate_to_folder
 from echomotion.training.augment import draw_reach, place_image, place_labels, placement_matrix, seen_otherwise
 
 # A point counts for smoothness from this confidence on.
@@ -253,6 +254,22 @@ def apical_labels(sequence: StoredSequence) -> NDArray[np.uint8]:
         if sequence.masks.has(name):
             out[sequence.masks.mask(name)] = number
     return out
+
+
+def simulated_beats(
+    folder: Path, data: str | Path, from_patients: int, parametric: int
+) -> Iterator[tuple[str, StoredSequence]]:
+    """Simulated four-chamber beats that are kept in a folder, and a name of each.
+
+    So many have the anatomy of patients of CAMUS in `data`, so many are of drawn hearts.
+    """
+    for kind, count, templates in (("patients", from_patients, data), ("parametric", parametric, None)):
+        if not count:
+            continue
+        place = folder / f"simulated-{kind}-{count}"
+        simulate_to_folder("A4C", count, 7, place, templates=templates, n_frames=24, n_tracks=16, shape=(256, 256))
+        for sequence in read_simulated(place):
+            yield f"{kind}-{count}-{sequence.name.replace('/', '-')}", sequence
 
 
 def cached_beat(folder: Path, frames: Sequence[CamusFrame], side: int) -> JoinedBeat | None:
