@@ -10,7 +10,7 @@ from echomotion.core import Clip
 from echomotion.models.trackers.block_matching import peak
 from echomotion.models.trackers.clutter import without_clutter
 from echomotion.models.trackers.correlation import averaged, peaks, smoothed_in_time, spectra
-from echomotion.models.trackers.neighbours import local_affine, neighbour_weights
+from echomotion.models.trackers.neighbours import band_distances, local_affine, neighbour_weights
 from echomotion.models.trackers.patches import normalised, patches_at
 from echomotion.models.trackers.stepwise import Calibration, likeness, walk
 from echomotion.models.trackers.working_grid import working_frames, working_geometry
@@ -145,9 +145,34 @@ def test_correlation_by_transform_equals_opencv(rng):
         assert volume[0, i] == pytest.approx(cv2.matchTemplate(area, block, cv2.TM_CCOEFF_NORMED), abs=0.01)
 
 
+def test_what_lies_across_a_wall_counts_as_farther_than_what_lies_along_it():
+    along, across = np.meshgrid(np.arange(0, 200, 8.0), [-5.0, 0, 5.0])
+    turn = np.array([[0.8, -0.6], [0.6, 0.8]])
+    wall = np.stack([along.ravel(), across.ravel()], axis=1) @ turn.T
+    distance = band_distances(wall[None] - wall[:, None], 14.0)
+    middle = 25 + 12
+    assert distance[middle, middle + 1] == pytest.approx(8, rel=0.02)
+    assert distance[middle, middle + 25] == pytest.approx(15, rel=0.02)
+    assert distance == pytest.approx(distance.T)
+    assert not distance.diagonal().any()
+
+
+def test_tissue_all_around_has_no_across():
+    x, y = np.meshgrid(np.arange(0, 150, 6.0), np.arange(0, 150, 6.0))
+    places = np.stack([x.ravel(), y.ravel()], axis=1)
+    plain = np.linalg.norm(places[None] - places[:, None], axis=-1)
+    middle = 12 * 25 + 12
+    near = plain[middle] < 20
+    assert band_distances(places[None] - places[:, None], 14.0)[middle, near] == pytest.approx(
+        plain[middle, near], 0.05
+    )
+    alone = band_distances(np.zeros((1, 1, 2)), 14.0)
+    assert alone.tolist() == [[0.0]]
+
+
 def test_volumes_are_averaged_over_near_points_and_over_time():
     xy = np.array([[0.0, 0], [5, 0], [200, 0]])[:, None].repeat(3, axis=1)
-    weights = neighbour_weights(xy, 5.0)
+    weights = neighbour_weights(xy, 5.0, 14.0)
     assert weights.toarray().sum(axis=1) == pytest.approx([1, 1, 1])
     assert weights.toarray()[0, 1] == pytest.approx(np.exp(-0.5) / (1 + np.exp(-0.5)), abs=1e-6)
     volumes = np.zeros((3, 3, 3, 3), np.float32)

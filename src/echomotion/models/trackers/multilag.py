@@ -130,7 +130,7 @@ def refine(
     xy = estimate.xy
     frames, still = without_clutter(frames, stage.clutter_share)
     queries = {number: _less(frame, still) for number, frame in query_frames.items()}
-    weights = neighbour_weights(xy, stage.sigma_px)
+    weights = neighbour_weights(xy, stage.sigma_px, stage.gradient_px)
     same = weights.multiply(estimate.start[:, None] == estimate.start[None])
     same = sparse.csr_array(same / same.sum(axis=1)[:, None])
     gradient, _ = local_affine(xy, estimate.start, estimate.origin, stage.gradient_px, _CALM)

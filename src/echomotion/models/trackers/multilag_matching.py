@@ -51,7 +51,7 @@ class MultilagMatchingConfig:
     shrink : tuple of int
         So many times smaller are the frames of each pass; the first ones only find the way.
     neighbour_px : tuple of float
-        Standard deviation of the Gaussian over neighbouring points in each pass.
+        Standard deviation of the Gaussian over neighbouring points in each pass; across a wall a third of that.
     gradient_px : float
         Standard deviation of the Gaussian over the neighbours whose motion tells how the tissue turns and stretches.
     smooth_px : float
@@ -67,7 +67,8 @@ class MultilagMatchingConfig:
     velocity_px, acceleration_px : float
         What tissue is believed to move from one frame to the next, and how much that changes (standard deviations).
     tissue_px : float
-        Width of the Gaussian over the neighbours whose affine motion a point is believed to share.
+        Width of the Gaussian over the neighbours whose affine motion a point is believed to share; across a wall a
+        third of that.
     misfit_px : tuple of float
         Standard deviation of a point from that motion, in each pass.
     slope : float
@@ -89,7 +90,7 @@ class MultilagMatchingConfig:
     template_px: int = 21
     reach_px: tuple[int, ...] = (8, 5, 2, 2)
     shrink: tuple[int, ...] = (2, 2, 1, 1)
-    neighbour_px: tuple[float, ...] = (12.0, 8.0, 6.0, 3.0)
+    neighbour_px: tuple[float, ...] = (20.0, 14.0, 10.0, 5.0)
     gradient_px: float = 14.0
     smooth_px: float = 6.0
     short_lags: tuple[int, ...] = (1, 2, 3, 4)
@@ -98,7 +99,7 @@ class MultilagMatchingConfig:
     smooth_frames: float = 1.0
     velocity_px: float = 8.0
     acceleration_px: float = 0.7
-    tissue_px: float = 20.0
+    tissue_px: float = 28.0
     misfit_px: tuple[float, ...] = (1.5, 1.0, 0.7, 0.7)
     slope: float = 0.05
     freedom: float = 1.5

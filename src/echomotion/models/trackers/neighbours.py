@@ -11,17 +11,39 @@ FloatArray = NDArray[np.float64]
 
 # Weights of neighbours below this share of the point's own are left out.
 _LEAST_WEIGHT = 0.02
+# So many times farther at most counts what lies across a band of points.
+_ACROSS = 3.0
 # Points whose neighbours are looked at together.
 _CHUNK = 512
 
 
-def neighbour_weights(xy: NDArray[np.floating], sigma: float) -> sparse.csr_array:
-    """Weights (N, N) of a Gaussian over the mean distance of two trajectories (N, T, 2); rows add up to 1."""
+def band_distances(apart: FloatArray, around: float) -> FloatArray:
+    """How far others are from each of N points (N, N) when they lie `apart` (N, N, 2), in px.
+
+    Where points lie in a band, as those of a wall do, what lies across it counts as up to three times as far: a wall
+    thickens and its layers slide, so that motion differs more across it than along. A band is told by how the points
+    within a Gaussian of width `around` (px) scatter.
+    """
+    weight = np.exp(-0.5 * (apart**2).sum(axis=-1) / around**2)
+    weight /= weight.sum(axis=1, keepdims=True)
+    centred = apart - np.einsum("nm,nmi->ni", weight, apart)[:, None]
+    spread, axes = np.linalg.eigh(np.einsum("nm,nmi,nmj->nij", weight, centred, centred))
+    length = np.sqrt(np.maximum(spread, 1e-9))
+    factor = np.minimum(length[:, 1:] / length, _ACROSS)
+    squared = ((apart @ axes * factor[:, None]) ** 2).sum(axis=-1)
+    # Each of two points sees the other through its own band.
+    return np.sqrt((squared + squared.T) / 2)
+
+
+def neighbour_weights(xy: NDArray[np.floating], sigma: float, around: float) -> sparse.csr_array:
+    """Weights (N, N) of a Gaussian over the mean distance of two trajectories (N, T, 2); rows add up to 1.
+
+    Distances are those of :func:`band_distances`.
+    """
     distance = np.zeros((len(xy), len(xy)))
     some = np.unique(np.linspace(0, xy.shape[1] - 1, 9).astype(int))
     for t in some:
-        step = xy[:, None, t] - xy[None, :, t]
-        distance += np.hypot(step[..., 0], step[..., 1]) / len(some)
+        distance += band_distances(xy[None, :, t] - xy[:, None, t], around) / len(some)
     weight = np.exp(-0.5 * (distance / sigma) ** 2)
     weight[weight < _LEAST_WEIGHT] = 0
     return sparse.csr_array((weight / weight.sum(axis=1, keepdims=True)).astype(np.float32))

@@ -15,6 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from echomotion.models.trackers.neighbours import band_distances
+
 FloatArray = NDArray[np.float64]
 
 # Information of what is known, and the most that anything else is given (1 / px^2).
@@ -23,6 +25,8 @@ _FIXED, _MOST = 1e6, 1e3
 _SETTLED = 2
 # Neighbours below this weight are left out.
 _LEAST_NEIGHBOUR = 0.02
+# Points within so many widths of the Gaussian over neighbours tell how the band runs that they lie in.
+_AROUND = 0.7
 
 
 @dataclass(frozen=True)
@@ -165,7 +169,7 @@ def _misses(lag: int, correction: Tensor, offset: Tensor) -> Tensor:
 
 def _neighbours(origin: FloatArray, start: NDArray[np.int64], sigma: float) -> Tensor:
     """Weights (N, N) of the others among the points with the same query frame."""
-    distance = np.linalg.norm(origin[:, None] - origin[None], axis=-1)
+    distance = band_distances(origin[None] - origin[:, None], sigma * _AROUND)
     weight = np.exp(-0.5 * (distance / sigma) ** 2) * (start[:, None] == start[None])
     weight[weight < _LEAST_NEIGHBOUR] = 0
     np.fill_diagonal(weight, 0)
