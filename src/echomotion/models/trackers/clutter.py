@@ -1,19 +1,28 @@
-"""Echoes that stand still while the heart moves: side lobes and reverberation of the chest wall and the lung."""
+"""What lies over tissue and does not move with it: echoes that stand still, and haze."""
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 
-def without_clutter(frames: NDArray[np.uint8], share: float) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None]:
-    """Frames (T, h, w) less a share, from 0 to 1, of their mean over time, and what was taken out (h, w).
+def still_echoes(frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Side lobes and reverberation: what the mean over time of frames (T, h, w) has over its own mean, (h, w).
 
-    The mean grey level stays. What stands still loses that share of its contrast, what moves by more than its own
-    grain hardly any; a share of 1 would erase tissue that does not move. Nothing is taken out with a share of 0.
+    Of what stands still nothing is left when all of it is taken out, of what moves by more than its own grain hardly
+    anything is lost; tissue that does not move would be erased.
     """
-    if share == 0:
-        return frames, None
     mean = frames.mean(axis=0, dtype=np.float32)
-    still = share * (mean - mean.mean())
-    return np.stack([np.clip(frame - still, 0, 255) for frame in frames]).astype(np.uint8), still
+    return mean - mean.mean()
+
+
+def without_haze(frames: NDArray[np.float32], share: float, size_px: int) -> NDArray[np.float32]:
+    """Frames (T, h, w) less a share, from 0 to 1, of their means over squares of `size_px`.
+
+    Speckle moves with the tissue; what is broader than its grain (haze, gain, the shadow of a rib) does so less.
+    """
+    out = np.empty_like(frames)
+    for frame, clear in zip(frames, out, strict=True):
+        cv2.scaleAdd(cv2.blur(frame, (size_px, size_px)), -share, frame, dst=clear)
+    return out

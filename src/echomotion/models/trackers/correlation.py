@@ -14,7 +14,6 @@ from functools import lru_cache
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import sparse
 from torch import Tensor
 
 from echomotion.models.trackers.field_of_view import seen_share
@@ -53,7 +52,7 @@ class Spectra:
 
 
 def spectra(
-    frames: NDArray[np.uint8],
+    frames: NDArray[np.number],
     xy: NDArray[np.floating],
     gradient: NDArray[np.floating],
     size: int,
@@ -64,7 +63,7 @@ def spectra(
 
     Parameters
     ----------
-    frames : uint8 (F, h, w)
+    frames : (F, h, w)
     xy : float (M, F, 2)
         Where each template and window is centred.
     gradient : float (M, F, 2, 2)
@@ -76,57 +75,66 @@ def spectra(
         Where the picture shows something: a template counts, and correlates, by the part of it that is seen.
     """
     large = size + 2 * reach
-    kept, places, sums = _tables(size, reach)
-    read = patches_on(frames, xy, large, gradient)
-    windows = torch.from_numpy(read).unflatten(-1, (large, large))
-    windows -= windows.mean(dim=(-1, -2), keepdim=True)
-    inner = windows[..., reach : reach + size, reach : reach + size]
-    total, energy = (sums @ x @ sums.T for x in (windows, windows**2))
-    variance = torch.clamp(energy - total**2 / size**2, min=(MIN_CONTRAST * size) ** 2)
+    of_template, of_window, places, boxes = _tables(size, reach)
+    windows = torch.from_numpy(patches_on(frames, xy, large, gradient))
+    total, energy = windows @ boxes, windows.square() @ boxes
+    variance = energy.sub_(total.square_(), alpha=1 / size**2).clamp_(min=(MIN_CONTRAST * size) ** 2)
+    inner = windows.unflatten(-1, (large, large))[..., reach : reach + size, reach : reach + size].flatten(-2)
+    templates = inner - inner.mean(dim=-1, keepdim=True)
     # A template without contrast stays small instead of becoming noise of full height.
-    mean = inner.mean(dim=(-1, -2), keepdim=True)
-    length = (inner.square().sum(dim=(-1, -2), keepdim=True) - size**2 * mean**2).clamp_(min=0).sqrt_()
-    templates = torch.zeros_like(windows)
-    templates[..., reach : reach + size, reach : reach + size] = (inner - mean) / (length + MIN_CONTRAST)
+    templates /= templates.norm(dim=-1, keepdim=True) + MIN_CONTRAST
     if seen is not None:
-        templates *= torch.from_numpy(seen_share(seen, xy, size).T)[..., None, None]
-    return Spectra(
-        _transform(templates, kept).conj().resolve_conj(),
-        _transform(windows, kept),
-        variance.rsqrt_().flatten(2),
-        places,
-    )
+        templates *= torch.from_numpy(seen_share(seen, xy, size).T)[..., None]
+    return Spectra(_complex(templates @ of_template), _complex(windows @ of_window), variance.rsqrt_(), places)
 
 
-def _transform(squares: Tensor, kept: Tensor) -> Tensor:
-    return torch.fft.rfft2(squares).flatten(2).index_select(-1, kept)
+def _complex(pairs: Tensor) -> Tensor:
+    return torch.view_as_complex(pairs.unflatten(-1, (-1, 2)))
 
 
 @lru_cache(maxsize=8)
-def _tables(size: int, reach: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Frequencies of the real transform that are kept, the way from them to places (2 * B, k * k), box sums (k, n)."""
+def _tables(size: int, reach: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Linear maps from squares and to places, all float32.
+
+    Returns
+    -------
+    of_template, of_window : (size * size, 2 * B), (n * n, 2 * B)
+        Fourier transforms at the frequencies that are kept, real and imaginary parts in turn, the template's conjugate
+        and about the same middle. As matrices they are faster than a fast transform of such small squares.
+    places : (2 * B, k * k)
+        From the product of both to the places of the search range.
+    boxes : (n * n, k * k)
+        Sums over the square at each place.
+    """
     n, k = size + 2 * reach, 2 * reach + 1
     v, u = np.meshgrid(np.fft.fftfreq(n), np.fft.rfftfreq(n), indexing="ij")
     # Half a plane is enough for real pictures; frequency 0 is nothing, since templates have no mean.
-    kept = np.flatnonzero(((u > 0) | (v > 0)) & (np.hypot(u, v) <= _BAND))
-    turns = 2 * np.pi * np.stack([v.ravel()[kept], u.ravel()[kept]])
-    dy, dx = np.meshgrid(np.arange(k) - reach, np.arange(k) - reach, indexing="ij")
-    phase = turns.T @ np.stack([dy.ravel(), dx.ravel()])
+    kept = ((u > 0) | (v > 0)) & (np.hypot(u, v) <= _BAND)
+    turns = 2 * np.pi * np.stack([u[kept], v[kept]], axis=1)
     # Each frequency of the half plane stands for two; the squares are of odd size, so none stands for itself.
-    places = np.stack([np.cos(phase), -np.sin(phase)], axis=1).reshape(2 * len(kept), -1) * 2 / n**2
-    sums = (np.arange(n)[None] >= np.arange(k)[:, None]) & (np.arange(n)[None] < np.arange(k)[:, None] + size)
-    return (
-        torch.from_numpy(kept),
-        torch.tensor(places, dtype=torch.float32),
-        torch.tensor(sums, dtype=torch.float32),
-    )
+    places = _waves(k, turns).T * 2 / n**2
+    at = np.arange(n)[None] - np.arange(k)[:, None]
+    side = (at >= 0) & (at < size)
+    boxes = np.einsum("iy,jx->yxij", side, side).reshape(n * n, k * k)
+    return _matrix(_waves(size, -turns)), _matrix(_waves(n, turns)), _matrix(places), _matrix(boxes)
 
 
-def averaged(volumes: NDArray[np.float32], weights: sparse.csr_array) -> NDArray[np.float32]:
-    """Volumes (F, N, k, k) averaged over neighbours."""
-    by_point = np.moveaxis(volumes, 1, 0)
-    mean = weights @ by_point.reshape(len(by_point), -1)
-    return np.moveaxis(mean.reshape(by_point.shape), 0, 1)
+def _matrix(values: NDArray[np.generic]) -> Tensor:
+    return torch.tensor(np.ascontiguousarray(values), dtype=torch.float32)
+
+
+def _waves(side: int, turns: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Cosine and minus sine (side * side, 2 * B) of B waves (B, 2) about the middle of a square, in turn."""
+    offset = np.arange(side) - (side - 1) / 2
+    dy, dx = np.meshgrid(offset, offset, indexing="ij")
+    phase = np.stack([dx.ravel(), dy.ravel()], axis=1) @ turns.T
+    return np.stack([np.cos(phase), -np.sin(phase)], axis=-1).reshape(side * side, -1)
+
+
+def averaged(volumes: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Volumes (F, N, k, k) averaged over neighbours with weights (N, N)."""
+    mean = torch.from_numpy(weights) @ torch.from_numpy(volumes).flatten(2)
+    return mean.view(volumes.shape).numpy()
 
 
 def smoothed_in_time(volumes: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:

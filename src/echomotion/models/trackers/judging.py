@@ -107,8 +107,12 @@ def marks(frames: Sequence[Frame], evidence: Evidence, asked: Asked) -> NDArray[
     """
     unit = REFERENCE_HEIGHT / frames[0].shape[0]
     templates = query_patches(asked.start, asked.origin, asked.query_frames)
-    patches = patches_on(np.stack(frames), evidence.xy, LIKENESS_PX).swapaxes(0, 1)
-    alike = np.sum(normalised(patches) * templates[:, None], axis=-1, dtype=np.float64)
+    patches = patches_on(np.stack(frames), evidence.xy, LIKENESS_PX)
+    # By PyTorch, as everything heavy here.
+    alike = (torch.from_numpy(normalised(patches)) * torch.from_numpy(templates)).sum(dim=-1).double().numpy().T
+    grey = torch.from_numpy(patches).transpose(0, 1)
+    mean = grey.mean(dim=-1)
+    contrast = (grey.square().mean(dim=-1) - mean.square()).clamp_(min=0).sqrt_()
     blank = np.isnan(alike)
     alike = np.where(blank, 0, alike)
     length = alike.shape[1]
@@ -125,8 +129,8 @@ def marks(frames: Sequence[Frame], evidence: Evidence, asked: Asked) -> NDArray[
         np.log(evidence.uneven * unit + 0.05) / 2,
         np.log1p(since) / 3,
         np.log1p(away) / 2,
-        np.log1p(patches.std(axis=-1)) / 3,
-        patches.mean(axis=-1) / 64,
-        (patches < 1).mean(axis=-1),
+        np.log1p(contrast.numpy()) / 3,
+        mean.numpy() / 64,
+        (grey < 1).float().mean(dim=-1).numpy(),
     ]
     return np.stack(found, axis=-1).astype(np.float32)

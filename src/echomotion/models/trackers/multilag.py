@@ -14,10 +14,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import sparse
 from torch import Tensor
 
-from echomotion.models.trackers.clutter import without_clutter
 from echomotion.models.trackers.correlation import averaged, peaks, smoothed_in_time, smoothing_reach, spectra
 from echomotion.models.trackers.neighbours import local_affine, neighbour_weights
 from echomotion.models.trackers.reconcile import Beliefs, Pairs, reconcile
@@ -33,14 +31,12 @@ Reader = Callable[[NDArray[np.float32], NDArray[np.int64], FloatArray], tuple[Fl
 _LEAST_CORRELATION = 0.02
 # Information in a peak of curvature and height 1. Fitted on simulated hearts: their errors scatter as a Laplace
 # distribution whose width goes with one over the root of curvature times height.
-_INFORMATION = 40.0
+_INFORMATION = 80.0
 # Bytes of templates and windows held at once, as far as a block of eight frames allows.
 _MEMORY = 400e6
 _LEAST_BLOCK = 8
 # How squares are read need not be exact: rather too little deformed than by noise.
 _CALM = 0.1
-# Times the weights of pairs and neighbours are renewed.
-_ROUNDS = 4
 
 
 @dataclass(frozen=True)
@@ -58,11 +54,11 @@ class Stage:
         Distances in frames between the two frames of a pair.
     to_query : bool
         Also match every frame with the query's.
-    clutter_share : float
-        How much of what stands still is taken out of the frames, 0 to 1.
     sigma_frames : float
         Gaussian over time on the correlation volumes.
     beliefs : Beliefs
+    rounds : int
+        How often the weights of pairs and neighbours are renewed.
     """
 
     size: int
@@ -71,9 +67,9 @@ class Stage:
     gradient_px: float
     lags: tuple[int, ...]
     to_query: bool
-    clutter_share: float
     sigma_frames: float
     beliefs: Beliefs
+    rounds: int
 
 
 @dataclass(frozen=True)
@@ -98,20 +94,20 @@ class Estimate:
 
 
 def refine(
-    frames: NDArray[np.uint8],
-    query_frames: Mapping[int, NDArray[np.uint8]],
+    frames: FloatImage,
+    query_frames: Mapping[int, FloatImage],
     seen: NDArray[np.bool_],
     estimate: Estimate,
     stage: Stage,
     read: Reader,
     tell: Callable[[], None],
-) -> tuple[FloatArray, FloatArray]:
+) -> tuple[FloatArray, Tensor]:
     """Improve trajectories.
 
     Parameters
     ----------
-    frames : uint8 (T, h, w)
-    query_frames : mapping of int to uint8 (h, w)
+    frames : float32 (T, h, w)
+    query_frames : mapping of int to float32 (h, w)
         The frames of all queries.
     seen : bool (h, w)
         Where frames show something; see :mod:`.field_of_view`.
@@ -124,20 +120,18 @@ def refine(
     Returns
     -------
     xy : float (N, T, 2)
-    deviation : float (N, T)
-        Standard deviation in px.
+    factor : float (N, 2, T, T)
+        How sure they are; :func:`.reconcile.deviations` reads it.
     """
     xy = estimate.xy
-    frames, still = without_clutter(frames, stage.clutter_share)
-    queries = {number: _less(frame, still) for number, frame in query_frames.items()}
     weights = neighbour_weights(xy, stage.sigma_px, stage.gradient_px)
-    same = weights.multiply(estimate.start[:, None] == estimate.start[None])
-    same = sparse.csr_array(same / same.sum(axis=1)[:, None])
+    same = weights * (estimate.start[:, None] == estimate.start)
+    same /= same.sum(axis=1, keepdims=True)
     gradient, _ = local_affine(xy, estimate.start, estimate.origin, stage.gradient_px, _CALM)
     length = len(frames)
     measured = [Pairs(lag, *_empty(len(xy), length - lag)) for lag in _usable(stage, length)]
     to_query = Pairs(0, *_empty(len(xy), length))
-    asked = _query_templates(queries, seen, estimate, stage) if stage.to_query else None
+    asked = _query_templates(query_frames, seen, estimate, stage) if stage.to_query else None
     halo = smoothing_reach(stage.sigma_frames)
     for first, last in _blocks(len(xy), length, stage):
         low = max(0, first - halo)
@@ -165,10 +159,10 @@ def refine(
         to_query.information[estimate.known] = 0
         measured.append(to_query)
     moved = np.linalg.solve(gradient, (xy - estimate.origin[:, None])[..., None])[..., 0].astype(np.float64)
-    correction, deviation = reconcile(
-        moved, estimate.known, estimate.origin, estimate.start, measured, stage.beliefs, _ROUNDS
+    correction, factor = reconcile(
+        moved, estimate.known, estimate.origin, estimate.start, measured, stage.beliefs, stage.rounds
     )
-    return xy + np.einsum("ntij,ntj->nti", gradient, correction), deviation
+    return xy + np.einsum("ntij,ntj->nti", gradient, correction), factor
 
 
 def work(stages: tuple[Stage, ...], n_points: int, length: int) -> int:
@@ -185,17 +179,13 @@ def read_peaks(
     return np.moveaxis(offset, 1, 0), np.moveaxis(information, 1, 0)
 
 
-def _less(frame: NDArray[np.uint8], still: FloatImage | None) -> NDArray[np.uint8]:
-    return frame if still is None else np.clip(frame - still, 0, 255).astype(np.uint8)
-
-
 def _empty(count: int, length: int) -> tuple[FloatArray, FloatArray]:
     return np.zeros((count, length, 2)), np.zeros((count, length, 2))
 
 
-def _spread(weights: sparse.csr_array) -> FloatArray:
+def _spread(weights: FloatImage) -> FloatArray:
     """How many neighbours (N,) a mean with these weights is worth."""
-    return 1 / np.asarray(weights.power(2).sum(axis=1), dtype=np.float64).ravel()
+    return 1 / np.square(weights, dtype=np.float64).sum(axis=1)
 
 
 def _usable(stage: Stage, length: int) -> list[int]:
@@ -215,7 +205,7 @@ def _blocks(n_points: int, length: int, stage: Stage) -> Iterator[tuple[int, int
 
 
 def _query_templates(
-    query_frames: Mapping[int, NDArray[np.uint8]], seen: NDArray[np.bool_], estimate: Estimate, stage: Stage
+    query_frames: Mapping[int, FloatImage], seen: NDArray[np.bool_], estimate: Estimate, stage: Stage
 ) -> Tensor:
     """Templates (1, N, B) of the queries, each on its own frame and upright."""
     parts, order = [], []

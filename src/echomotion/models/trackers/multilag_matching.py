@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from echomotion.core import Geometry, ModelError
 from echomotion.models.base import Tracker
 from echomotion.models.registry import register
-from echomotion.models.trackers.field_of_view import field_of_view
+from echomotion.models.trackers.clutter import still_echoes, without_haze
+from echomotion.models.trackers.field_of_view import FieldOfView, field_of_view
 from echomotion.models.trackers.follower_tracker import FollowerTracker
 from echomotion.models.trackers.judging import Evidence, Judge, judge_by_likeness
 from echomotion.models.trackers.multilag import Estimate, Reader, Stage, read_peaks, refine, work
 from echomotion.models.trackers.neighbours import local_affine, spread_out
-from echomotion.models.trackers.reconcile import Beliefs
+from echomotion.models.trackers.reconcile import Beliefs, deviations
 from echomotion.models.trackers.stepwise import Calibration, Frame
 from echomotion.models.trackers.windows import Asked, Found
 from echomotion.models.trackers.working_grid import shrunk
@@ -36,6 +37,17 @@ CALIBRATION = Calibration(offset=-1.41, likeness=5.34, drift=-1.43)
 _EXACT = 0.003
 # A pixel of a smaller frame is seen when all that it was made from is; of 255.
 _ALL_SEEN = 250
+# Options with one value for each pass.
+_PER_PASS = (
+    "template_px",
+    "reach_px",
+    "shrink",
+    "neighbour_px",
+    "clutter_share",
+    "haze_share",
+    "rounds",
+    "misfit_px",
+)
 
 
 @dataclass(frozen=True)
@@ -44,8 +56,8 @@ class MultilagMatchingConfig:
 
     Attributes
     ----------
-    template_px : int
-        Side of the square that is matched; odd.
+    template_px : tuple of int
+        Side of the square that is matched in each pass; odd.
     reach_px : tuple of int
         Search reach of each pass; the first starts from no motion and looks over the short lags only.
     shrink : tuple of int
@@ -62,6 +74,12 @@ class MultilagMatchingConfig:
     clutter_share : tuple of float
         Share of what stands still that is taken out of the frames in each pass. It finds the way first where clutter
         lies over the wall; the last passes see the frames as they are, and so tissue that hardly moves.
+    haze_share : tuple of float
+        Share of what is broader than speckle that is taken out of the frames in each pass.
+    haze_px : int
+        Side of the squares whose mean tells what is broader; odd.
+    rounds : tuple of int
+        How often pairs and neighbours are weighed anew in each pass.
     smooth_frames : float
         Gaussian over time on the correlation volumes.
     velocity_px, acceleration_px : float
@@ -87,15 +105,18 @@ class MultilagMatchingConfig:
         Confidence from which on a point counts as visible.
     """
 
-    template_px: int = 21
+    template_px: tuple[int, ...] = (21, 21, 15, 21)
     reach_px: tuple[int, ...] = (8, 5, 2, 2)
     shrink: tuple[int, ...] = (2, 2, 1, 1)
     neighbour_px: tuple[float, ...] = (20.0, 14.0, 10.0, 5.0)
     gradient_px: float = 14.0
     smooth_px: float = 6.0
-    short_lags: tuple[int, ...] = (1, 2, 3, 4)
+    short_lags: tuple[int, ...] = (1, 3)
     lags: tuple[int, ...] = (1, 3, 8, 20)
     clutter_share: tuple[float, ...] = (0.5, 0.5, 0.0, 0.0)
+    haze_share: tuple[float, ...] = (0.0, 0.0, 0.3, 0.3)
+    haze_px: int = 7
+    rounds: tuple[int, ...] = (2, 2, 2, 3)
     smooth_frames: float = 1.0
     velocity_px: float = 8.0
     acceleration_px: float = 0.7
@@ -110,16 +131,15 @@ class MultilagMatchingConfig:
     min_visible: float = 0.05
 
     def __post_init__(self) -> None:
-        if self.template_px < 3 or self.template_px % 2 == 0:
-            raise ModelError("multilag_matching needs an odd template_px of 3 or more")
-        per_pass = (self.reach_px, self.shrink, self.neighbour_px, self.clutter_share, self.misfit_px)
-        if len({len(values) for values in per_pass}) > 1 or not self.reach_px:
-            raise ModelError(
-                "multilag_matching needs as many reach_px as shrink, neighbour_px, clutter_share and misfit_px, "
-                "one or more"
-            )
-        if min(*self.reach_px, *self.shrink) < 1 or not 0 <= min(self.clutter_share) <= max(self.clutter_share) <= 1:
-            raise ModelError("multilag_matching needs reach_px and shrink of 1 or more and clutter_share from 0 to 1")
+        if any(size < 3 or size % 2 == 0 for size in (*self.template_px, self.haze_px)):
+            raise ModelError("multilag_matching needs odd template_px and haze_px of 3 or more")
+        if len({len(getattr(self, name)) for name in _PER_PASS}) > 1 or not self.shrink:
+            raise ModelError(f"multilag_matching needs {', '.join(_PER_PASS)} with one value for each pass")
+        if min(*self.reach_px, *self.shrink, *self.rounds) < 1:
+            raise ModelError("multilag_matching needs reach_px, shrink and rounds of 1 or more")
+        shares = (*self.clutter_share, *self.haze_share)
+        if not 0 <= min(shares) <= max(shares) <= 1:
+            raise ModelError("multilag_matching needs clutter_share and haze_share from 0 to 1")
         lengths = (*self.neighbour_px, *self.misfit_px, self.gradient_px, self.smooth_px, self.tissue_px)
         if min(*lengths, self.velocity_px, self.acceleration_px, self.slope, self.freedom) <= 0:
             raise ModelError(
@@ -139,28 +159,28 @@ class MultilagMatchingConfig:
     @property
     def stages(self) -> tuple[Stage, ...]:
         """The passes; lengths in px of their own, smaller frames."""
-        passes = zip(self.shrink, self.reach_px, self.neighbour_px, self.clutter_share, self.misfit_px, strict=True)
-        return tuple(
-            Stage(
-                # Odd, so that a template has a middle.
-                size=self.template_px // shrink | 1,
-                reach=max(2, -(-reach // shrink)),
-                sigma_px=sigma / shrink,
-                gradient_px=self.gradient_px / shrink,
-                lags=self.lags if i else self.short_lags,
-                to_query=i > 0,
-                clutter_share=share,
-                sigma_frames=self.smooth_frames,
-                beliefs=Beliefs(
-                    self.velocity_px / shrink,
-                    self.acceleration_px / shrink,
-                    self.tissue_px / shrink,
-                    misfit / shrink,
-                    self.slope,
-                    self.freedom,
-                ),
-            )
-            for i, (shrink, reach, sigma, share, misfit) in enumerate(passes)
+        return tuple(self._stage(i) for i in range(len(self.shrink)))
+
+    def _stage(self, i: int) -> Stage:
+        shrink = self.shrink[i]
+        return Stage(
+            # Odd, so that a template has a middle.
+            size=self.template_px[i] // shrink | 1,
+            reach=max(2, -(-self.reach_px[i] // shrink)),
+            sigma_px=self.neighbour_px[i] / shrink,
+            gradient_px=self.gradient_px / shrink,
+            lags=self.lags if i else self.short_lags,
+            to_query=i > 0,
+            sigma_frames=self.smooth_frames,
+            beliefs=Beliefs(
+                self.velocity_px / shrink,
+                self.acceleration_px / shrink,
+                self.tissue_px / shrink,
+                self.misfit_px[i] / shrink,
+                self.slope,
+                self.freedom,
+            ),
+            rounds=self.rounds[i],
         )
 
 
@@ -220,27 +240,54 @@ class MultilagFollower:
         self, frames: Sequence[Frame], asked: Asked, tell: Callable[[], None]
     ) -> tuple[FloatArray, FloatArray]:
         """Trajectories and their standard deviations, in px of the grid."""
-        xy, deviation = asked.xy, np.zeros(asked.known.shape)
-        view = field_of_view(frames)
-        painted = [view.painted(frame) for frame in frames]
+        xy = asked.xy
+        view, config = field_of_view(frames), self.config
+        painted = np.stack([view.painted(frame) for frame in frames])
         apart = {t: view.painted(frame) for t, frame in asked.query_frames.items() if not 0 <= t < len(frames)}
-        sizes = {shrink: _smaller(painted, apart, asked.start, shrink) for shrink in set(self.config.shrink)}
-        for shrink, stage, read in zip(self.config.shrink, self.config.stages, self.readers, strict=True):
-            small, queries, down = sizes[shrink]
-            seen = down.warp(view.seen.astype(np.uint8) * 255) > _ALL_SEEN
-            estimate = Estimate(down.to_grid(xy), asked.known, asked.start, down.to_grid(asked.origin))
-            found, deviation = refine(small, queries, seen, estimate, stage, read, tell)
-            xy, deviation = down.to_native(found), deviation * shrink
-        return xy, deviation
+        passes = list(zip(config.shrink, config.clutter_share, config.haze_share, strict=True))
+        pictures = {kind: _picture(painted, apart, view, asked.start, *kind, config.haze_px) for kind in set(passes)}
+        for kind, stage, read in zip(passes, config.stages, self.readers, strict=True):
+            picture = pictures[kind]
+            estimate = Estimate(picture.down.to_grid(xy), asked.known, asked.start, picture.down.to_grid(asked.origin))
+            found, factor = refine(picture.frames, picture.queries, picture.seen, estimate, stage, read, tell)
+            xy = picture.down.to_native(found)
+        return xy, deviations(factor) * config.shrink[-1]
 
 
-def _smaller(
-    frames: Sequence[Frame], apart: Mapping[int, Frame], start: NDArray[np.int64], shrink: int
-) -> tuple[NDArray[np.uint8], dict[int, Frame], Geometry]:
-    """Frames and query frames, some of them `apart`, so many times smaller, and the map there."""
-    small, down = shrunk(np.stack(frames), shrink)
-    queries = {t: small[t] for t in np.unique(start).tolist() if t not in apart}
-    return small, queries | {t: shrunk(frame[None], shrink)[0][0] for t, frame in apart.items()}, down
+@dataclass(frozen=True)
+class _Picture:
+    """What a pass sees: float32 (T, h, w) and (h, w), bool (h, w), and the map there."""
+
+    frames: NDArray[np.float32]
+    queries: dict[int, NDArray[np.float32]]
+    seen: NDArray[np.bool_]
+    down: Geometry
+
+
+def _picture(
+    frames: NDArray[np.uint8],
+    apart: Mapping[int, Frame],
+    view: FieldOfView,
+    start: NDArray[np.int64],
+    shrink: int,
+    clutter_share: float,
+    haze_share: float,
+    haze_px: int,
+) -> _Picture:
+    """Frames and query frames, some of them `apart`, so many times smaller, and less of what does not move."""
+    small, down = shrunk(frames, shrink)
+    still = clutter_share * still_echoes(small) if clutter_share else None
+
+    def cleared(some: NDArray[np.uint8]) -> NDArray[np.float32]:
+        out = some.astype(np.float32)
+        if still is not None:
+            np.clip(np.subtract(out, still, out=out), 0, 255, out=out)
+        return without_haze(out, haze_share, haze_px // shrink | 1) if haze_share else out
+
+    clear = cleared(small)
+    queries = {t: clear[t] for t in np.unique(start).tolist() if t not in apart}
+    queries |= {t: cleared(shrunk(frame[None], shrink)[0])[0] for t, frame in apart.items()}
+    return _Picture(clear, queries, down.warp(view.seen.astype(np.uint8) * 255) > _ALL_SEEN, down)
 
 
 @register("tracker")

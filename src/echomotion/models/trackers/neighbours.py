@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import sparse
 
 FloatArray = NDArray[np.float64]
 
 # Weights of neighbours below this share of the point's own are left out.
 _LEAST_WEIGHT = 0.02
+# Scatter in px^2 that is as good as none.
+_NONE = 1e-9
 # So many times farther at most counts what lies across a band of points.
 _ACROSS = 3.0
 # Points whose neighbours are looked at together.
@@ -24,18 +25,24 @@ def band_distances(apart: FloatArray, around: float) -> FloatArray:
     thickens and its layers slide, so that motion differs more across it than along. A band is told by how the points
     within a Gaussian of width `around` (px) scatter.
     """
-    weight = np.exp(-0.5 * (apart**2).sum(axis=-1) / around**2)
+    x, y = apart[..., 0], apart[..., 1]
+    squared = x * x + y * y
+    weight = np.exp(squared * (-0.5 / around**2))
     weight /= weight.sum(axis=1, keepdims=True)
-    centred = apart - np.einsum("nm,nmi->ni", weight, apart)[:, None]
-    spread, axes = np.linalg.eigh(np.einsum("nm,nmi,nmj->nij", weight, centred, centred))
-    length = np.sqrt(np.maximum(spread, 1e-9))
-    factor = np.minimum(length[:, 1:] / length, _ACROSS)
-    squared = ((apart @ axes * factor[:, None]) ** 2).sum(axis=-1)
+    mx, my = (weight * x).sum(axis=1), (weight * y).sum(axis=1)
+    xx, yy = (weight * x * x).sum(axis=1) - mx * mx, (weight * y * y).sum(axis=1) - my * my
+    xy = (weight * x * y).sum(axis=1) - mx * my
+    # The axes of the scatter of two coordinates: its longer one lies at this angle, and so long are both.
+    angle = 0.5 * np.arctan2(2 * xy, xx - yy)[:, None]
+    half, apart_by = (xx + yy) / 2, np.hypot((xx - yy) / 2, xy)
+    ratio = np.sqrt(np.maximum(half + apart_by, _NONE) / np.maximum(half - apart_by, _NONE))[:, None]
+    across = y * np.cos(angle) - x * np.sin(angle)
+    squared += (np.minimum(ratio, _ACROSS) ** 2 - 1) * across * across
     # Each of two points sees the other through its own band.
     return np.sqrt((squared + squared.T) / 2)
 
 
-def neighbour_weights(xy: NDArray[np.floating], sigma: float, around: float) -> sparse.csr_array:
+def neighbour_weights(xy: NDArray[np.floating], sigma: float, around: float) -> NDArray[np.float32]:
     """Weights (N, N) of a Gaussian over the mean distance of two trajectories (N, T, 2); rows add up to 1.
 
     Distances are those of :func:`band_distances`.
@@ -46,7 +53,7 @@ def neighbour_weights(xy: NDArray[np.floating], sigma: float, around: float) -> 
         distance += band_distances(xy[None, :, t] - xy[:, None, t], around) / len(some)
     weight = np.exp(-0.5 * (distance / sigma) ** 2)
     weight[weight < _LEAST_WEIGHT] = 0
-    return sparse.csr_array((weight / weight.sum(axis=1, keepdims=True)).astype(np.float32))
+    return np.asarray(weight / weight.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
 def local_affine(

@@ -85,7 +85,7 @@ def reconcile(
     measured: list[Pairs],
     beliefs: Beliefs,
     rounds: int,
-) -> tuple[FloatArray, FloatArray]:
+) -> tuple[FloatArray, Tensor]:
     """Corrections of trajectories, zero where they are known, and how sure they are.
 
     Parameters
@@ -105,8 +105,8 @@ def reconcile(
     Returns
     -------
     correction : float (N, T, 2)
-    deviation : float (N, T)
-        Standard deviation in px.
+    factor : float (N, 2, T, T)
+        Cholesky factor of the information along x and y; :func:`deviations` reads it.
     """
     count, length = known.shape
     smooth = _smoothness(length, beliefs)
@@ -145,8 +145,12 @@ def reconcile(
         if turn < _SETTLED:
             own = 1 / _variance(lower) - (0 if heard is None else heard[1])
         heard = _hearsay(correction, own.clamp(1e-6, _MOST), origin, among, beliefs)
-    deviation = _variance(lower).mean(dim=1).sqrt()
-    return correction.movedim(1, 2).numpy(), deviation.numpy()
+    return correction.movedim(1, 2).numpy(), lower
+
+
+def deviations(factor: Tensor) -> FloatArray:
+    """Standard deviations (N, T) in px from the factor of the information that :func:`reconcile` returns."""
+    return _variance(factor).mean(dim=1).sqrt().numpy()
 
 
 def _smoothness(length: int, beliefs: Beliefs) -> Tensor:
