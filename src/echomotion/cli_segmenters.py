@@ -232,10 +232,12 @@ def few_labels(
         from echomotion.training.variants import train_variants
 
         shares = [share_of(text) for text in share or ("5%", "10%", "25%", "100%")]
-        study = study_of(method or METHODS, shares, draws, phases=phases or ("both",), training=_on_grid(grid))
+        # Motion and simulated sequences are the same in all runs.
+        training = _on_grid(grid) | {"cache": str(folder / "cache")}
+        study = study_of(method or METHODS, shares, draws, phases=phases or ("both",), training=training)
         with progress_bar("few labels", quiet=as_json) as stage:
             if first_steps:
-                before = {cell: first_unet(cell, _on_grid(grid)) for cell in study}
+                before = {cell: first_unet(cell, training) for cell in study}
                 first = train_variants(
                     dict(before.values()), data, folder, max_minutes=max_minutes, steps=first_steps, progress=stage
                 )

@@ -15,7 +15,10 @@ METHODS: dict[str, Variant] = {
     "unet": Variant("mean_teacher_unet", training={"unlabelled": 0.0}),
     "mean_teacher": Variant("mean_teacher_unet"),
     "pointseg_small": Variant("pointseg_small", training={"simulated": 0.0, "pretrained": False}),
-    "ncmnet": Variant("ncmnet", training={"pairs": 0.85, "joined": 0.15, "simulated": 0.0, "pretrained": False}),
+    # Drawn hearts have masks that nobody had to draw.
+    "ncmnet": Variant(
+        "ncmnet", training={"pairs": 0.65, "joined": 0.15, "simulated": 0.2, "parametric": 64, "pretrained": False}
+    ),
 }
 # A study is short, and networks learn sooner from frames placed about as they were recorded: with a tenth of the masks
 # (96 px, 2,000 steps) the U-Net had 0.869 on the patients who choose with these, 0.863 with the recipe's.
