@@ -84,9 +84,11 @@ def test_haze_fades_and_speckle_stays(rng):
     out = without_haze((speckle + haze)[None], 0.75, 7)[0]
     lost = speckle - (out - 0.25 * haze)
     assert np.abs(lost[:, 8:-8]).std() < 0.25 * speckle.std()
-    assert np.corrcoef(out[:, 8:-8].ravel(), speckle[:, 8:-8].ravel())[0, 1] > 0.8 > np.corrcoef(
-        (speckle + haze)[:, 8:-8].ravel(), speckle[:, 8:-8].ravel()
-    )[0, 1]
+    assert (
+        np.corrcoef(out[:, 8:-8].ravel(), speckle[:, 8:-8].ravel())[0, 1]
+        > 0.8
+        > np.corrcoef((speckle + haze)[:, 8:-8].ravel(), speckle[:, 8:-8].ravel())[0, 1]
+    )
 
 
 def test_a_patch_without_contrast_is_not_compared():

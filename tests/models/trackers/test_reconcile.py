@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from echomotion.models.trackers.reconcile import Beliefs, Pairs, reconcile
+from echomotion.models.trackers.reconcile import Beliefs, Pairs, deviations, reconcile
 
 LOOSE = Beliefs(1e3, 1e3, 20.0, 1e3, 0.05, 1e6)
 TISSUE = Beliefs(2.0, 0.7, 20.0, 0.3, 0.05, 1.5)
@@ -24,7 +24,8 @@ def _window(count, length, start=0):
 def test_exact_pairs_give_the_exact_trajectory(rng):
     truth = np.cumsum(rng.standard_normal((3, 12, 2)), axis=1)
     truth -= truth[:, 4:5]
-    found, deviation = reconcile(*_window(3, 12, 4), [_pairs(truth, 1, 10), _pairs(truth, 5, 10)], LOOSE, 0)
+    found, factor = reconcile(*_window(3, 12, 4), [_pairs(truth, 1, 10), _pairs(truth, 5, 10)], LOOSE, 0)
+    deviation = deviations(factor)
     assert found == pytest.approx(truth, abs=1e-3)
     assert np.all(found[:, 4] == pytest.approx(0, abs=1e-4))
     # Frames further from the query are known less well.
@@ -33,8 +34,8 @@ def test_exact_pairs_give_the_exact_trajectory(rng):
 
 def test_deviation_is_that_of_a_random_walk():
     truth = np.zeros((1, 10, 2))
-    _, deviation = reconcile(*_window(1, 10), [_pairs(truth, 1, 25)], LOOSE, 0)
-    assert deviation[0] == pytest.approx(0.2 * np.sqrt(np.arange(10)), rel=0.01, abs=2e-3)
+    _, factor = reconcile(*_window(1, 10), [_pairs(truth, 1, 25)], LOOSE, 0)
+    assert deviations(factor)[0] == pytest.approx(0.2 * np.sqrt(np.arange(10)), rel=0.01, abs=2e-3)
 
 
 def test_a_pair_that_disagrees_loses_its_weight():
@@ -59,7 +60,7 @@ def test_neighbours_decide_where_the_picture_shows_nothing():
     together, surer = reconcile(*_window(count, length), pairs, TISSUE, 3)
     assert np.abs(alone[3] - truth[3]).max() > 3
     assert np.abs(together[3] - truth[3]).max() < 0.5
-    assert surer[3, -1] < 0.5 * unsure[3, -1]
+    assert deviations(surer)[3, -1] < 0.5 * deviations(unsure)[3, -1]
 
 
 def test_known_positions_stay():
@@ -84,6 +85,6 @@ def test_points_of_other_query_frames_are_no_neighbours():
 
 
 def test_one_frame():
-    found, deviation = reconcile(*_window(2, 1), [], TISSUE, 2)
+    found, factor = reconcile(*_window(2, 1), [], TISSUE, 2)
     assert found.shape == (2, 1, 2)
-    assert deviation == pytest.approx(0, abs=1e-2)
+    assert deviations(factor) == pytest.approx(0, abs=1e-2)

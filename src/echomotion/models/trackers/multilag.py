@@ -30,7 +30,8 @@ Reader = Callable[[NDArray[np.float32], NDArray[np.int64], FloatArray], tuple[Fl
 # Correlation below which a peak counts as if it had this much.
 _LEAST_CORRELATION = 0.02
 # Information in a peak of curvature and height 1. Fitted on simulated hearts: their errors scatter as a Laplace
-# distribution whose width goes with one over the root of curvature times height.
+# distribution whose width goes with one over the root of curvature times height, of frames with their haze; without it
+# peaks are sharper and lower.
 _INFORMATION = 80.0
 # Bytes of templates and windows held at once, as far as a block of eight frames allows.
 _MEMORY = 400e6
