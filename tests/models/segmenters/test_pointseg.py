@@ -188,7 +188,8 @@ def test_any_clip_gives_masks_and_the_tracks_that_steered_them(clip):
 def test_windows_that_hold_the_whole_clip_change_nothing_and_short_ones_little(clip):
     whole = segmenter(window=7, overlap=2, span_s=1).segment(clip).probability.astype(np.float32)
     longer = segmenter(window=48, span_s=1).segment(clip).probability.astype(np.float32)
-    np.testing.assert_array_equal(whole, longer)
+    # To a step of the half precision in which probabilities are kept.
+    np.testing.assert_allclose(whole, longer, atol=6e-4)
     short = segmenter(window=4, overlap=2, span_s=1).segment(clip).probability.astype(np.float32)
     assert short.shape == whole.shape
     assert np.abs(short - whole).max() < 0.2
