@@ -10,7 +10,7 @@ from echomotion.core import DataError
 from echomotion.training.recipe import read_recipe
 from echomotion.training.variants import Variant
 
-# All see the same images and the same masks; what differs is what they learn from images without masks.
+# All see the same masks of patients; what differs is what they learn from images without, and NCM-Net's drawn hearts.
 METHODS: dict[str, Variant] = {
     "unet": Variant("mean_teacher_unet", training={"unlabelled": 0.0}),
     "mean_teacher": Variant("mean_teacher_unet"),
