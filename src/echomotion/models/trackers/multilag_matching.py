@@ -1,7 +1,7 @@
 """Speckle matching over many lags, averaged over neighbouring points: a conventional tracker made robust.
 
 Nothing is learned. Correlation volumes of neighbouring queries are averaged before their peak is taken, as a wall
-moves smoothly; displacements over lags of 1 to 24 frames and from the query frame are reconciled in
+moves smoothly; displacements over lags of 1 to 20 frames and from the query frame are reconciled in
 :mod:`echomotion.models.trackers.multilag`. Neighbours are found among the queries themselves, by distance.
 """
 
@@ -43,6 +43,7 @@ _PER_PASS = (
     "reach_px",
     "shrink",
     "neighbour_px",
+    "lags",
     "clutter_share",
     "haze_share",
     "rounds",
@@ -59,7 +60,7 @@ class MultilagMatchingConfig:
     template_px : tuple of int
         Side of the square that is matched in each pass; odd.
     reach_px : tuple of int
-        Search reach of each pass; the first starts from no motion and looks over the short lags only.
+        Search reach of each pass; the first starts from no motion, and so does not look from the query.
     shrink : tuple of int
         So many times smaller are the frames of each pass; the first ones only find the way.
     neighbour_px : tuple of float
@@ -69,8 +70,8 @@ class MultilagMatchingConfig:
     smooth_px : float
         The same for what evens out the result: each point goes where the affine motion of its neighbourhood sees it.
         A heart's wall bends within a centimetre; for broad tissue that moves as one, 40 px give smoother strain.
-    short_lags, lags : tuple of int
-        Frames between the two frames of a pair, in the first pass and in the later ones.
+    lags : tuple of tuple of int
+        Frames between the two frames of a pair, in each pass.
     clutter_share : tuple of float
         Share of what stands still that is taken out of the frames in each pass. It finds the way first where clutter
         lies over the wall; the last passes see the frames as they are, and so tissue that hardly moves.
@@ -111,8 +112,7 @@ class MultilagMatchingConfig:
     neighbour_px: tuple[float, ...] = (20.0, 14.0, 10.0, 5.0)
     gradient_px: float = 14.0
     smooth_px: float = 6.0
-    short_lags: tuple[int, ...] = (1, 3)
-    lags: tuple[int, ...] = (1, 3, 8, 20)
+    lags: tuple[tuple[int, ...], ...] = ((1, 3), (1, 3, 8, 20), (1, 3, 8, 20), (1, 3, 8, 20))
     clutter_share: tuple[float, ...] = (0.5, 0.5, 0.0, 0.0)
     haze_share: tuple[float, ...] = (0.0, 0.0, 0.3, 0.3)
     haze_px: int = 7
@@ -151,8 +151,8 @@ class MultilagMatchingConfig:
                 "multilag_matching needs smooth_frames and node_px not below 0, a window of 2 frames or more and "
                 "most_nodes of 1 or more"
             )
-        if not self.lags or not self.short_lags or min(*self.lags, *self.short_lags) < 1:
-            raise ModelError("multilag_matching needs short_lags and lags of 1 frame or more")
+        if not all(lags and min(lags) >= 1 for lags in self.lags):
+            raise ModelError("multilag_matching needs lags of 1 frame or more in each pass")
         if self.max_height < 16 or not 0 <= self.min_visible <= 1:
             raise ModelError("multilag_matching needs max_height of 16 or more and min_visible from 0 to 1")
 
@@ -169,7 +169,7 @@ class MultilagMatchingConfig:
             reach=max(2, -(-self.reach_px[i] // shrink)),
             sigma_px=self.neighbour_px[i] / shrink,
             gradient_px=self.gradient_px / shrink,
-            lags=self.lags if i else self.short_lags,
+            lags=self.lags[i],
             to_query=i > 0,
             sigma_frames=self.smooth_frames,
             beliefs=Beliefs(
