@@ -12,6 +12,7 @@ from torch.nn import functional
 from echomotion.models.losses import (
     boundary_constraint,
     class_shares,
+    contraction_loss,
     dice_loss,
     exclusive_mask_loss,
     heatmap_loss,
@@ -78,6 +79,24 @@ def test_frames_without_a_mask_give_the_temporal_loss_alone():
 
 
 # ----------------------------------------------------------------- semi-supervised
+def test_contraction_is_the_ratio_of_two_areas():
+    inside = torch.zeros(2, 2, 8, 8, dtype=torch.bool)
+    inside[0, 0, :4], inside[0, 1, :2] = True, True  # Half of the cavity's area is left.
+    found = inside.float()
+    assert contraction_loss(found, inside).item() == pytest.approx(0)
+    # Too small by the same share in both is no error of contraction; too large at end-systole alone is one.
+    assert contraction_loss(0.9 * found, inside).item() == pytest.approx(0, abs=1e-6)
+    found[0, 1, :4] = 1
+    found.requires_grad_()
+    loss = contraction_loss(found, inside)
+    assert loss.item() == pytest.approx(math.log(2))
+    (gradient,) = torch.autograd.grad(loss, found)
+    assert gradient[0, 0].max() < 0 < gradient[0, 1].min()
+    # The second heart shows no cavity, and so says nothing; with it alone there is nothing to lose.
+    assert not gradient[1].any()
+    assert contraction_loss(found[1:], inside[1:]).item() == 0
+
+
 def test_exclusive_classes_that_are_right_cost_nothing():
     labels = torch.tensor([[[0, 1], [2, 2]]])
     right = 40 * functional.one_hot(labels, 3).permute(0, 3, 1, 2).float()

@@ -14,7 +14,7 @@ from echomotion.models.segmenters.point_cues import Cues
 from echomotion.simulate.joined import JoinedBeat
 from echomotion.training.pointseg import PointSegTraining
 from echomotion.training.recipe import _checked, read_recipe, run_recipe
-from echomotion.training.videos import Video, cached, cached_cues, draw_joined, draw_still, draw_video
+from echomotion.training.videos import Video, cached, cached_cues, draw_joined, draw_stills, draw_video
 
 
 def pictures(count=6, side=60):
@@ -67,11 +67,14 @@ def test_a_beat_holds_an_end_of_it_and_points_that_keep_their_class(rng):
         assert 0 < draw.counted.mean() < 1
 
 
-def test_a_still_has_nothing_to_be_smooth_about(rng):
+def test_stills_of_a_heart_are_placed_alike_and_have_nothing_to_be_smooth_about(rng):
     frames, labels, _ = pictures(1)
-    draw = draw_still(frames[0], labels[0], 32, 10, rng, plain=0.0)
-    assert draw.xy.shape == (10, 1, 2)
-    assert not draw.counted.any()
+    first, second = draw_stills(frames.repeat(2, axis=0), labels.repeat(2, axis=0), 32, 10, rng, plain=0.0)
+    assert first.xy.shape == (10, 1, 2)
+    assert first.frames.shape == (1, 32, 32)
+    np.testing.assert_array_equal(first.labels, second.labels)
+    np.testing.assert_array_equal(first.xy, second.xy)
+    assert not first.counted.any()
 
 
 def test_trajectories_are_found_once(tmp_path):
@@ -118,7 +121,7 @@ def small_recipe(tmp_path, **training):
 
 
 def test_a_short_run_gives_weights_that_segment_a_clip(hearts, tmp_path):
-    figures = run_recipe(small_recipe(tmp_path), hearts, tmp_path / "run")
+    figures = run_recipe(small_recipe(tmp_path, contraction=1.0), hearts, tmp_path / "run")
     assert 0 <= figures["score"] <= 1
     assert np.isfinite(figures["beats_roughness"])
     segmenter = create_segmenter("pointseg_small", weights=str(tmp_path / "run"))
@@ -127,7 +130,7 @@ def test_a_short_run_gives_weights_that_segment_a_clip(hearts, tmp_path):
     assert masks.labels.shape == frames.shape
     assert masks.tracks.model == "lucas_kanade"
     # It goes on where it ended, and there is nothing left to do.
-    assert run_recipe(small_recipe(tmp_path), hearts, tmp_path / "run") == figures
+    assert run_recipe(small_recipe(tmp_path, contraction=1.0), hearts, tmp_path / "run") == figures
 
 
 @pytest.mark.parametrize(
@@ -136,6 +139,7 @@ def test_a_short_run_gives_weights_that_segment_a_clip(hearts, tmp_path):
         ({"targets": ["lv_cavity"]}, "3 classes"),
         ({"weights": [1.0]}, "3 layers"),
         ({"stills": 0.0, "joined": 0.0}, "nothing to train on"),
+        ({"targets": ["lv_myocardium"], "contraction": 1.0}, "put lv_cavity into targets"),
     ],
 )
 def test_what_does_not_fit_together_is_said_before_anything_is_made(hearts, tmp_path, training, message):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ import yaml
 
 from echomotion.core import Clip, DataError, DatasetError, EchoMotionError
 from echomotion.datasets.camus import read_camus_pairs
-from echomotion.models.losses import exclusive_mask_loss, pseudo_label_loss
+from echomotion.models.losses import contraction_loss, exclusive_mask_loss, pseudo_label_loss
 from echomotion.models.registry import create_segmenter
 from echomotion.models.segmenters.ncmnet_network import NCMNetConfig, NCMNetwork
 from echomotion.models.segmenters.unet import UNet, UNetConfig
@@ -188,6 +190,26 @@ def test_the_teacher_is_asked_only_where_masks_are_missing(hearts, tmp_path, rng
         logits[~labelled], taught[~labelled], training.least
     )
     torch.testing.assert_close(found, expected)
+
+
+def test_contraction_counts_where_both_frames_of_a_patient_have_masks(hearts, tmp_path, rng):
+    recipe = read_recipe(small_recipe(tmp_path, "mean_teacher_unet", unlabelled=0.0, labels=1.0))
+    plain = _checked(SemiSupervisedTraining, recipe.training, "mean_teacher_unet")
+    task = SemiSupervisedTask(hearts, tmp_path, plain, UNetConfig(widths=[8, 16], stem=2))
+    batch = strong, _, labels, labelled, _ = task.batch(0.9, rng)
+    assert labelled.all()
+    without = task.loss(task.network, batch)
+    task.training = replace(plain, contraction=2.0)
+    logits = task.network(strong.flatten(0, 1)[:, None]).unflatten(0, strong.shape[:2])
+    expected = contraction_loss(logits.softmax(dim=2)[:, :, 1], labels == 1)
+    assert expected > 0
+    torch.testing.assert_close(task.loss(task.network, batch), without + 2 * expected)
+    # With one of the two masks nothing is known of it.
+    labelled[:, 1] = False
+    task.training = plain
+    without = task.loss(task.network, batch)
+    task.training = replace(plain, contraction=2.0)
+    torch.testing.assert_close(task.loss(task.network, batch), without)
 
 
 def test_a_folder_of_videos_with_few_masks_is_enough(tmp_path):

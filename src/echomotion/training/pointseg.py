@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from echomotion.core import APICAL_CLASSES, Clip, DataError, Geometry
-from echomotion.core.masks import LEFT_ATRIUM
-from echomotion.datasets.camus import CamusFrame, read_camus_pairs
+from echomotion.core.masks import LEFT_ATRIUM, LV_CAVITY
+from echomotion.datasets.camus import read_camus_pairs
 from echomotion.datasets.splits import chosen_names
 from echomotion.models.layers.efficientnet import EfficientNetLite0, load_imagenet
 from echomotion.models.layers.fixed_norm import measured_statistics
 from echomotion.models.layers.unet_encoder import UNetEncoder
-from echomotion.models.losses import masks_at_points, pointseg_loss, temporal_smoothing
+from echomotion.models.losses import contraction_loss, masks_at_points, pointseg_loss, temporal_smoothing
 from echomotion.models.segmenters.point_cues import (
     Cues,
     cue_queries,
@@ -32,7 +32,7 @@ from echomotion.training.videos import (
     cached_beat,
     dice,
     draw_joined,
-    draw_still,
+    draw_stills,
     draw_video,
     scaled,
     stacked,
@@ -63,8 +63,8 @@ class PointSegTraining:
     points : int
         Of a clip.
     stills, joined, simulated, videos : float
-        Shares of the steps that show single frames of CAMUS; beats between a patient's two frames; simulated clips;
-        clips of `video_folder`.
+        Shares of the steps that show single frames of CAMUS, the two of a patient placed alike; beats between a
+        patient's two frames; simulated clips; clips of `video_folder`.
     from_patients, parametric : int
         Simulated sequences with patients' anatomy, and with parametric hearts.
     video_folder : str
@@ -83,6 +83,8 @@ class PointSegTraining:
     temporal, temporal_rise : float
         Weight of smoothness relative to Dice, and the part of the run over which it rises to that.
     cross_entropy : float
+    contraction : float
+        Weight of how the cavity's area changes between the two single frames of a patient, for the ejection fraction.
     pretrained : bool
         Whether an EfficientNet-Lite0 starts from ImageNet (extra ``imagenet``), and a network with the encoder of a
         U-Net as the installed `unet` (:mod:`.unet_start`). That knows all masks of CAMUS: where some of these are
@@ -124,6 +126,7 @@ class PointSegTraining:
     temporal: float = 100.0
     temporal_rise: float = 0.3
     cross_entropy: float = 1.0
+    contraction: float = 0.0
     pretrained: bool = True
     start: str = ""
     labels: float = 1.0
@@ -134,6 +137,8 @@ class PointSegTraining:
     def __post_init__(self) -> None:
         if not 0 < self.labels <= 1:
             raise DataError(f"labels is {self.labels:g}; a share of the patients over 0 and up to 1 is learned from")
+        if self.contraction and LV_CAVITY not in self.targets:
+            raise DataError(f"contraction is that of the cavity; set it to 0, or put {LV_CAVITY} into targets")
 
 
 class PointSegTask:
@@ -162,7 +167,7 @@ class PointSegTask:
         if training.labels < 1:
             shown = set(chosen_names([frames[0].patient for frames in fit], training.labels, training.label_seed))
             fit = [frames for frames in fit if frames[0].patient in shown]
-        self.stills = _pairs(fit, side)
+        self.stills = [square_frames(frames, side) for frames in fit]
         self.beats = [b for frames in fit if (b := cached_beat(self.folder, frames, side))] if training.joined else []
         cues = CueTracker(
             training.tracker,
@@ -180,7 +185,7 @@ class PointSegTask:
         if training.videos:
             self.recorded = [*recorded_videos(cues, Path(training.video_folder), training.targets)]
         chosen = read_camus_pairs(data, "selection")
-        self.selection = _pairs(chosen, training.grid)
+        self.selection = [square_frames(frames, training.grid) for frames in chosen]
         self.selection_beats = [*selection_beats(cues, chosen[: training.beats])]
         shares = {"stills": self.stills, "joined": self.beats, "simulated": self.videos, "videos": self.recorded}
         usable = {name: getattr(training, name) for name, items in shares.items() if items}
@@ -205,9 +210,10 @@ class PointSegTask:
         plain = own.late_plain if share > 1 - own.late_share else own.plain
         kind = str(rng.choice(list(self.shares), p=list(self.shares.values())))
         if kind == "stills":
-            chosen = rng.choice(len(self.stills), own.frames, replace=own.frames > len(self.stills))
-            pairs = [self.stills[i] for i in chosen]
-            draws = [draw_still(image, labels, size, own.points, rng, plain) for image, labels in pairs]
+            hearts = max(1, own.frames // 2)
+            chosen = rng.choice(len(self.stills), hearts, replace=hearts > len(self.stills))
+            drawn = (draw_stills(*self.stills[int(i)], size, own.points, rng, plain) for i in chosen)
+            draws = [one for both in drawn for one in both]
         else:
             # Pairs, as ED and ES alone are; and long clips, since attention over time has to know both.
             lengths = (2, own.length, own.frames) if kind == "joined" else (own.length, own.frames)
@@ -223,12 +229,12 @@ class PointSegTask:
         return (frames, torch.from_numpy(self.numbers)[labels.long()], *rest)
 
     def loss(self, network: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
-        """See :func:`echomotion.models.losses.pointseg_loss`."""
+        """See :func:`echomotion.models.losses.pointseg_loss` and :func:`echomotion.models.losses.contraction_loss`."""
         frames, labels, labelled, xy, visible, confidence, counted, tokens = batch
         own = self.training
         layers = network(frames[:, :, None], PointPaths(xy, visible, confidence, tokens if self.tokens else None))
         rise = min(1.0, self.share / own.temporal_rise) if own.temporal_rise > 0 else 1.0
-        return pointseg_loss(
+        total = pointseg_loss(
             layers,
             labels,
             labelled,
@@ -238,6 +244,13 @@ class PointSegTask:
             temporal=own.temporal * rise,
             cross_entropy=own.cross_entropy,
         )
+        # Clips of one frame are single frames of CAMUS, two of each patient.
+        if own.contraction and frames.shape[1] == 1:
+            cavity = own.targets.index(LV_CAVITY)
+            probability = layers[-1][:, 0, cavity].sigmoid().unflatten(0, (-1, 2))
+            inside = (labels[:, 0] == cavity + 1).unflatten(0, (-1, 2))
+            total = total + own.contraction * contraction_loss(probability, inside)
+        return total
 
     @torch.inference_mode()
     def validate(self, network: nn.Module) -> dict[str, float]:
@@ -245,7 +258,7 @@ class PointSegTask:
         network.eval()
         device = next(network.parameters()).device
         stills = []
-        for image, labels in self.selection:
+        for image, labels in ((one, true) for pair in self.selection for one, true in zip(*pair, strict=True)):
             still = _standing(image, self.training.spacing_px, self.tokens, network)
             found, _ = _labels(network, image[None], still, device)
             stills.append(self._dice(found[0], labels))
@@ -280,17 +293,8 @@ class PointSegTask:
 
     def _some_frames(self, size: int) -> Tensor:
         some = np.linspace(0, len(self.stills) - 1, min(_MEASURED, len(self.stills))).astype(int)
-        frames = scaled([self.stills[i][0] for i in some], size)
+        frames = scaled([self.stills[i][0][0] for i in some], size)
         return torch.from_numpy(frames)[:, None].float() / 255
-
-
-def _pairs(patients: list[list[CamusFrame]], side: int) -> list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
-    """All pictures with their labels."""
-    out = []
-    for frames in patients:
-        pictures, labels = square_frames(frames, side)
-        out += [(picture, label) for picture, label in zip(pictures, labels, strict=True)]
-    return out
 
 
 def _standing(image: NDArray[np.uint8], spacing_px: float, tokens: bool, network: nn.Module) -> Cues:

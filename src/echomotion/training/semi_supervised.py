@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from echomotion.core import APICAL_CLASSES, DataError, DatasetError
+from echomotion.core.masks import LV_CAVITY
 from echomotion.datasets.camus import is_camus, read_camus_pairs
 from echomotion.datasets.echonet_dynamic import FILES
 from echomotion.datasets.simulated import StoredSequence
@@ -23,7 +24,7 @@ from echomotion.datasets.splits import split_off
 from echomotion.models.layers.efficientnet import EfficientNetLite0, load_imagenet
 from echomotion.models.layers.fixed_norm import measured_statistics
 from echomotion.models.layers.unet_encoder import UNetEncoder
-from echomotion.models.losses import boundary_constraint, exclusive_mask_loss, pseudo_label_loss
+from echomotion.models.losses import boundary_constraint, contraction_loss, exclusive_mask_loss, pseudo_label_loss
 from echomotion.models.segmenters.ncmnet_network import NCMNetConfig, NCMNetwork
 from echomotion.models.segmenters.unet import UNet, UNetConfig
 from echomotion.models.weights import find_weights, read_part
@@ -43,6 +44,7 @@ from echomotion.training.videos import apical_labels, cached_beat, dice, scaled,
 
 # Boundaries are compared over so many px, further than a wall moves in a frame.
 _COARSE = 4
+_CAVITY = next(label for label, name in APICAL_CLASSES.items() if name == LV_CAVITY)
 # Frames that set the statistics of the encoder's normalisations.
 _MEASURED = 32
 # One in ten videos of a folder chooses between checkpoints.
@@ -83,6 +85,9 @@ class SemiSupervisedTraining:
         Probability from which on the teacher is listened to.
     boundary : float
         Weight of the boundaries' constraint.
+    contraction : float
+        Weight of how the cavity's area changes between the two frames of a patient whose masks are both shown, for the
+        ejection fraction.
     coarse : float
         Weight of what the network says before masked attention.
     pretrained : bool
@@ -116,6 +121,7 @@ class SemiSupervisedTraining:
     rise: float = 0.3
     least: float = 0.7
     boundary: float = 0.5
+    contraction: float = 0.0
     coarse: float = 0.5
     pretrained: bool = True
     start: str = ""
@@ -209,6 +215,11 @@ class SemiSupervisedTask:
             foreground = logits.softmax(dim=2)[:, :, 1:].flatten(0, 1)
             coarse_view = functional.avg_pool2d(foreground, _COARSE).unflatten(0, logits.shape[:2])
             total = total + own.boundary * boundary_constraint(coarse_view, near)
+        known = labelled.all(dim=1)
+        # Of a beat at most one frame has a mask; clips with two are a patient's end-diastole and end-systole.
+        if own.contraction and self.camus and labelled.shape[1] == 2 and bool(known.any()):
+            cavity = logits[known].softmax(dim=2)[:, :, _CAVITY]
+            total = total + own.contraction * contraction_loss(cavity, labels[known] == _CAVITY)
         return total
 
     @torch.inference_mode()

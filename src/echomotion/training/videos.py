@@ -137,20 +137,25 @@ def draw_joined(beat: JoinedBeat, frames: int, size: int, points: int, rng: np.r
     )
 
 
-def draw_still(
-    image: NDArray[np.uint8],
+def draw_stills(
+    frames: NDArray[np.uint8],
     labels: NDArray[np.uint8],
     size: int,
     points: int,
     rng: np.random.Generator,
     plain: float,
-) -> Draw:
-    """A single frame, augmented, with points that have nowhere to go."""
-    xy = rng.uniform(0, np.array(image.shape[::-1]) - 1, (2 * points, 1, 2)).astype(np.float32)
-    seen = np.ones((len(xy), 1), bool)
+) -> list[Draw]:
+    """Single frames of one heart (T, H, W), placed and seen alike, with points that have nowhere to go."""
+    count = len(frames)
+    xy = rng.uniform(0, np.array(frames.shape[:0:-1]) - 1, (2 * points, 1, 2)).astype(np.float32).repeat(count, axis=1)
+    seen = np.ones(xy.shape[:2], bool)
     cues = Cues(xy, seen, seen.astype(np.float32))
-    none = np.zeros_like(seen)
-    return placed(image[None], labels[None], np.ones(1, bool), cues, none, size, points, rng, plain)
+    draw = placed(frames, labels, np.ones(count, bool), cues, ~seen, size, points, rng, plain)
+    pictures, masks, known, *points_first = draw
+    return [
+        Draw(pictures[t : t + 1], masks[t : t + 1], known[t : t + 1], *(array[:, t : t + 1] for array in points_first))
+        for t in range(count)
+    ]
 
 
 def placed(
