@@ -78,7 +78,6 @@ def test_frames_without_a_mask_give_the_temporal_loss_alone():
     assert smooth.item() == pytest.approx(expected.item())
 
 
-# ----------------------------------------------------------------- semi-supervised
 def test_contraction_is_the_ratio_of_two_areas():
     inside = torch.zeros(2, 2, 8, 8, dtype=torch.bool)
     inside[0, 0, :4], inside[0, 1, :2] = True, True  # Half of the cavity's area is left.
@@ -97,6 +96,7 @@ def test_contraction_is_the_ratio_of_two_areas():
     assert contraction_loss(found[1:], inside[1:]).item() == 0
 
 
+# ----------------------------------------------------------------- semi-supervised
 def test_exclusive_classes_that_are_right_cost_nothing():
     labels = torch.tensor([[[0, 1], [2, 2]]])
     right = 40 * functional.one_hot(labels, 3).permute(0, 3, 1, 2).float()

@@ -140,6 +140,7 @@ def test_a_short_run_gives_weights_that_segment_a_clip(hearts, tmp_path):
         ({"weights": [1.0]}, "3 layers"),
         ({"stills": 0.0, "joined": 0.0}, "nothing to train on"),
         ({"targets": ["lv_myocardium"], "contraction": 1.0}, "put lv_cavity into targets"),
+        ({"length": 1, "contraction": 1.0}, "length of 2 or more"),
     ],
 )
 def test_what_does_not_fit_together_is_said_before_anything_is_made(hearts, tmp_path, training, message):

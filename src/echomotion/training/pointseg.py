@@ -139,6 +139,8 @@ class PointSegTraining:
             raise DataError(f"labels is {self.labels:g}; a share of the patients over 0 and up to 1 is learned from")
         if self.contraction and LV_CAVITY not in self.targets:
             raise DataError(f"contraction is that of the cavity; set it to 0, or put {LV_CAVITY} into targets")
+        if self.contraction and min(self.frames, self.length) < 2:
+            raise DataError("contraction needs frames and length of 2 or more: clips of one frame are a patient's two")
 
 
 class PointSegTask:

@@ -86,8 +86,8 @@ class SemiSupervisedTraining:
     boundary : float
         Weight of the boundaries' constraint.
     contraction : float
-        Weight of how the cavity's area changes between the two frames of a patient whose masks are both shown, for the
-        ejection fraction.
+        Weight of how the cavity's area changes between the two frames of a patient of CAMUS whose masks are both shown,
+        for the ejection fraction.
     coarse : float
         Weight of what the network says before masked attention.
     pretrained : bool
