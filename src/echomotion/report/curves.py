@@ -151,7 +151,8 @@ def strain_figure(analysis: Analysis, palette: Palette, *, legend: bool = True) 
     draw_strain(axes, analysis, palette)
     axes.set_xlabel("Time (s)", color=palette.muted, fontsize=8.5)
     bottom = 0.33 if legend else 0.15
-    if legend:
+    # Without a curve there is nothing to name.
+    if legend and axes.get_legend_handles_labels()[0]:
         key = axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2, frameon=False, fontsize=8.5)
         for text in key.get_texts():
             text.set(color=palette.ink, parse_math=False)

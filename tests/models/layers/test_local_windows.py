@@ -30,7 +30,7 @@ def test_a_place_of_the_window_is_compared_with_its_pixel() -> None:
     assert found.shape == (27, 1, FRAMES, 2, ROWS, COLUMNS)
     # The frame after, a row up, a column to the right: 2 * 9 + 0 * 3 + 2.
     expected = (query[0, 1, 1, :, 2, 1] * padded[0, 3, 1, :, 2, 3]).sum()
-    assert float(found[20, 0, 1, 1, 2, 1]) == pytest.approx(float(expected))
+    assert found[20, 0, 1, 1, 2, 1].item() == pytest.approx(expected.item())
 
 
 def test_gathering_with_one_weight_moves_the_map() -> None:
