@@ -295,7 +295,8 @@ class PointSegTask:
 
     def _some_frames(self, size: int) -> Tensor:
         some = np.linspace(0, len(self.stills) - 1, min(_MEASURED, len(self.stills))).astype(int)
-        frames = scaled([self.stills[i][0][0] for i in some], size)
+        # Of both phases in turn.
+        frames = scaled([self.stills[i][0][k % 2] for k, i in enumerate(some)], size)
         return torch.from_numpy(frames)[:, None].float() / 255
 
 
