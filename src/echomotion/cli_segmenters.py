@@ -153,14 +153,21 @@ def ablation(
     grid: Annotated[int, typer.Option(min=32, help="Side of a segmenter's grid in px; smaller is quicker.")] = 256,
     max_minutes: Annotated[float | None, typer.Option(help="Of each variant; a reduced budget is stated.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Of each variant, in place of the recipe's.")] = None,
+    beats: Annotated[
+        int, typer.Option(min=0, help="Simulated beats of validation patients that a segmenter is judged by as well.")
+    ] = 6,
     split: Annotated[str, typer.Option(help="Patients who judge.")] = "validation",
     as_json: Json = False,
 ) -> None:
-    """Train PointSeg, NCM-Net or TR-net with parts switched off; compare the myocardium with that of the whole."""
+    """Train PointSeg, NCM-Net or TR-net with parts switched off; compare the myocardium with that of the whole.
+
+    Beats are segmented without being steadied afterwards, which would hide what the parts do.
+    """
 
     def work(name: str) -> None:
         needs_extra("train", "monai", "lightning_fabric")
-        from echomotion.evaluation.comparison import paired_difference
+        from echomotion.evaluation.ablation import ablation_rows, judged_beats
+        from echomotion.evaluation.beat_masks import validation_beats
         from echomotion.evaluation.segmentation_benchmark import finite
         from echomotion.training.ablation import WHOLE, ablation_of
         from echomotion.training.recipe import read_recipe
@@ -177,27 +184,22 @@ def ablation(
                 out.print(plain_text(f"Judge them by: echomotion evaluate keypoints --data HELD {' '.join(told)}"))
                 return
             cases = _judged({variant: (model, path) for variant, path in runs.items()}, data, split, stage)
-        walls = {
-            variant: found[found["class"] == "lv_myocardium"].groupby("patient")[["dice", "hd95_mm"]].mean()
-            for variant, found in cases.items()
+            shown = list(validation_beats(data, "simulated", beats))
+            moving = {}
+            for variant, path in runs.items() if shown else ():
+                # As the network says it: what is steadied afterwards hides what the parts do.
+                raw = create_segmenter(model, weights=str(path), steady_s=0.0)
+                moving[variant] = judged_beats(raw, shown, step(stage, f"{variant}: beats"))
+        rows = ablation_rows(cases, moving, WHOLE)
+        result = {
+            "recipe": name,
+            "split": split,
+            "grid": grid,
+            "budget": _budget(max_minutes, steps),
+            "beats": len(shown),
+            "variants": finite(rows),
         }
-        rows: list[dict[str, Any]] = []
-        for variant, wall in walls.items():
-            paired = paired_difference(wall["dice"], walls[WHOLE]["dice"])
-            means = {key: float(wall[key].mean()) for key in ("dice", "hd95_mm")}
-            rows.append({"variant": variant, **means, "difference": paired.difference, "p (t)": paired.p_t})
-        _finish_study(
-            {
-                "recipe": name,
-                "split": split,
-                "grid": grid,
-                "budget": _budget(max_minutes, steps),
-                "variants": finite(rows),
-            },
-            rows,
-            folder / "ablation.json",
-            as_json,
-        )
+        _finish_study(result, rows, folder / "ablation.json", as_json)
 
     for_each([recipe], work, as_json=as_json)
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from echomotion.cli import app
 from echomotion.terminal import share_of
+from echomotion.training.recipe import read_recipe
 
 
 def run(*arguments):
@@ -78,3 +80,33 @@ def test_wrong_studies_are_one_line(hearts, tmp_path):
 @pytest.mark.parametrize(("text", "value"), [("10%", 0.1), ("0.25", 0.25), ("100%", 1.0)])
 def test_shares(text, value):
     assert share_of(text) == pytest.approx(value)
+
+
+def test_an_ablation_trains_each_variant_and_compares_it_with_the_whole(hearts, tmp_path):
+    recipe = read_recipe("ncmnet").model_dump()
+    recipe["options"] |= {"encoder_widths": [8, 8, 16, 16, 16], "dim": 16, "fine": [16, 8]}
+    recipe["training"] |= {
+        "pairs": 1.0,
+        "joined": 0.0,
+        "simulated": 0.0,
+        "pretrained": False,
+        "frames": 4,
+        "labels": 0.4,
+    }
+    path = tmp_path / "small.yaml"
+    path.write_text(yaml.safe_dump(recipe))
+    splits = hearts / "database_split"
+    *fit, judges = (splits / "subgroup_training.txt").read_text().split()
+    (splits / "subgroup_training.txt").write_text("\n".join(fit))
+    (splits / "subgroup_validation.txt").write_text(judges)
+    out = tmp_path / "ablation"
+    arguments = ("benchmark", "ablation", "--recipe", path, "--data", hearts, "-o", out)
+    done = run(*arguments, "--grid", 64, "--steps", 1, "--beats", 0, "--json")
+    assert done.exit_code == 0, done.output
+    result = json.loads((out / "ablation.json").read_text())
+    assert (result["grid"], result["budget"], result["beats"]) == (64, "1 steps a run", 0)
+    variants = [row["variant"] for row in result["variants"]]
+    assert variants[-1] == "whole"
+    assert "no_mining" in variants
+    assert result["variants"][-1]["dice more"] == 0
+    assert json.loads((out / "no_mining" / "model.json").read_text())["options"]["mining"] is False

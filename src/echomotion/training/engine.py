@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from echomotion.core import DataError
 from echomotion.models.base import Progress
+from echomotion.training.precision import Precision, fabric_precision
 
 STATE, CURVE = "state.pt", "curve.csv"
 
@@ -43,6 +44,9 @@ class Schedule:
     validate_every : int
         Steps between validations.
     seed : int
+    precision : str
+        ``"float32"``, ``"bfloat16"``, or ``"auto"``, the latter where the device gains from it; see
+        :func:`~echomotion.training.precision.fabric_precision`. Validation is always in float32.
     """
 
     steps: int
@@ -53,6 +57,7 @@ class Schedule:
     average: float = 0.998
     validate_every: int = 250
     seed: int = 0
+    precision: Precision = "auto"
 
 
 @runtime_checkable
@@ -114,14 +119,14 @@ def fit(
     """
     path = Path(folder)
     path.mkdir(parents=True, exist_ok=True)
-    fabric = lightning.Fabric(accelerator="auto", devices=1)
+    fabric = lightning.Fabric(accelerator="auto", devices=1, precision=fabric_precision(schedule.precision))
     averaged = copy.deepcopy(task.network).requires_grad_(False).to(fabric.device)
     optimiser = torch.optim.AdamW(task.network.parameters(), schedule.learning_rate, weight_decay=schedule.weight_decay)
     network, optimiser = fabric.setup(task.network, optimiser)
     run = _Run(path, network, averaged, optimiser)
     run.resume()
     if isinstance(task, Taught):
-        task.meet_teacher(averaged)
+        task.meet_teacher(fabric.setup_module(averaged))
     started = time.monotonic() - run.seconds
 
     while True:
