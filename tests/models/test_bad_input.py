@@ -118,9 +118,3 @@ def test_options_that_there_are_not(name, clip):
         create_tracker(name, colour="blue")
     with pytest.raises(em.ModelError, match="no option 'colour'"):
         em.tracking_session(model=name, colour="blue")
-
-
-@pytest.mark.parametrize("name", [name for name in KNOWN if name not in CREATABLE])
-def test_a_tracker_without_weights_does_not_run(name, clip):
-    with pytest.raises(em.ModelError, match="no weights are installed"):
-        em.track(clip, [[0, 10, 10]], model=name)

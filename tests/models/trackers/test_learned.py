@@ -141,12 +141,17 @@ class Leaving(PointNetwork):
 
 def test_a_point_off_the_frame_has_no_confidence():
     frames = np.repeat(np.arange(4, dtype=np.uint8) + 10, 40 * 60).reshape(4, 40, 60)
+    # Something to see, of the same mean.
+    frames[:, ::2] += 5
+    frames[:, 1::2] -= 5
     tracks = tracker_of("leaving", Leaving()).track(Clip(frames, np.arange(4) / 50), [[0, 45, 20]])
     assert np.allclose(tracks.xy[0, :, 0], [45, 15, -0.5, -0.5])
     assert np.allclose(tracks.xy[0, :, 1], 20)
     assert (tracks.confidence[0, 2:] == 0).all()
     assert tracks.confidence[0, 1] > 0.99
     assert tracks.visible[0].tolist() == [True, True, False, False]
+    dark = tracker_of("leaving", Leaving()).track(Clip(0 * frames, np.arange(4) / 50), [[0, 45, 20]])
+    assert (dark.confidence[0, 1:] == 0).all()
 
 
 def test_progress_ends_at_its_total():

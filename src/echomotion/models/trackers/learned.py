@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn import functional
 
 from echomotion.core import ModelError
+from echomotion.models.layers.correlation import sample_points
 from echomotion.models.trackers.follower_tracker import FollowerTracker
 from echomotion.models.trackers.network import Features, PointNetwork
 from echomotion.models.trackers.windows import Asked, Found
@@ -19,6 +21,8 @@ from echomotion.models.weights import Weights
 
 # Rows of the working grid at most; networks are trained at this scale.
 WORKING_ROWS = 256
+# Where grey levels (0..1) differ by less than this over squares of 9 px, there is nothing to see; told every fourth px.
+_CONTRAST, _SQUARE, _EVERY = 1.5 / 255, 9, 4
 
 
 @dataclass(frozen=True)
@@ -66,25 +70,31 @@ class PointFollower:
 
     @torch.inference_mode()
     def prepare(self, frame: NDArray[np.uint8]) -> Features:
-        """Features of one frame (h, w) of the grid."""
-        grey = torch.from_numpy(frame.astype(np.float32)).to(self.device) / 255
-        return self.network.encode(grey[None, None])
+        """Contrast, then features, of one frame (h, w) of the grid."""
+        grey = torch.from_numpy(frame.astype(np.float32)).to(self.device)[None, None] / 255
+        return (_contrast(grey), *self.network.encode(grey))
 
     @torch.inference_mode()
     def follow(self, frames: Sequence[Features], asked: Asked, tell: Callable[[], None]) -> Found:
-        """Find N points on T frames; where nothing is known, the search starts at the query."""
+        """Find N points on T frames; where nothing is known, the search starts at the query.
+
+        Where there is nothing to see, the confidence is 0, whatever the network says.
+        """
         numbers = np.unique(asked.start)
-        looks = _joined([asked.query_frames[int(number)] for number in numbers])
+        _, *looks = _joined([asked.query_frames[int(number)] for number in numbers])
+        contrast, *features = _joined(frames)
         origin = self._tensor(asked.origin)
         descriptors = self.network.describe(
-            looks, torch.from_numpy(np.searchsorted(numbers, asked.start)).to(self.device), origin
+            tuple(looks), torch.from_numpy(np.searchsorted(numbers, asked.start)).to(self.device), origin
         )
         known = np.asarray(asked.known.any(axis=1))[:, None, None]
         start = self._tensor(np.where(known, asked.xy, asked.origin[:, None]))
-        output = self.network.follow(_joined(frames), descriptors, start)
+        output = self.network.follow(tuple(features), descriptors, start)
         tell()
         visible = (output.visible.sigmoid() >= self.min_visible).cpu().numpy()
-        confidence = output.confident.sigmoid().cpu().numpy().astype(np.float64)
+        times = torch.arange(len(frames), device=self.device).expand(len(origin), -1)
+        seen = sample_points(contrast, times, output.xy, _EVERY)[..., 0] >= _CONTRAST
+        confidence = (output.confident.sigmoid() * seen).cpu().numpy().astype(np.float64)
         return Found(output.xy.cpu().numpy().astype(np.float64), visible, confidence)
 
     def work(self, n_points: int, n_frames: int) -> int:
@@ -141,6 +151,12 @@ def learned_tracker(
 def _tuples(value: Any) -> Any:
     """Lists of JSON as the tuples that they were."""
     return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+
+
+def _contrast(grey: torch.Tensor) -> torch.Tensor:
+    """Largest less smallest grey level around places, (F, 1, h, w) to (F, 1, h / 4, w / 4)."""
+    largest, negative = (functional.max_pool2d(x, _SQUARE, _EVERY, _SQUARE // 2) for x in (grey, -grey))
+    return largest + negative
 
 
 def _joined(frames: Sequence[Features]) -> Features:
