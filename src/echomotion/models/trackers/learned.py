@@ -93,7 +93,7 @@ class PointFollower:
         tell()
         visible = (output.visible.sigmoid() >= self.min_visible).cpu().numpy()
         times = torch.arange(len(frames), device=self.device).expand(len(origin), -1)
-        seen = sample_points(contrast, times, output.xy, _EVERY)[..., 0] >= _CONTRAST
+        seen = sample_points(contrast, times, output.xy.nan_to_num(), _EVERY)[..., 0] >= _CONTRAST
         confidence = (output.confident.sigmoid() * seen).cpu().numpy().astype(np.float64)
         return Found(output.xy.cpu().numpy().astype(np.float64), visible, confidence)
 
