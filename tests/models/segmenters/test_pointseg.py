@@ -10,6 +10,7 @@ from echomotion.core import Clip, DataError, Geometry, ModelError
 from echomotion.models.layers.efficientnet import EfficientNetLite0, fill
 from echomotion.models.layers.fixed_norm import FixedNormConv, measured_statistics
 from echomotion.models.registry import create_tracker
+from echomotion.models.segmenters import pointseg
 from echomotion.models.segmenters.point_cues import (
     cue_queries,
     forward_backward_px,
@@ -220,6 +221,30 @@ def test_short_clips_alone_are_seen_more_than_once_unless_asked_for(clip):
     np.testing.assert_array_equal(probability(clip), probability(clip, mirror=False, scales=()))
     with pytest.raises(ModelError, match="scales is"):
         segmenter(scales=(0.0,))
+
+
+def test_masks_of_clips_are_carried_along_the_wall_and_those_of_a_few_frames_are_not(clip, monkeypatch):
+    asked = []
+
+    def some_wall(probability, classes, geometry):
+        asked.append(len(probability))
+        return np.array([[len(probability) // 2, x, y] for x in (10, 30, 50) for y in (10, 24, 38)], dtype=float)
+
+    def probability(cine, **options):
+        return segmenter(**options).segment(cine).probability
+
+    monkeypatch.setattr(pointseg, "wall_queries", some_wall)
+    assert not np.array_equal(probability(clip), probability(clip, carry_s=0))
+    assert asked == [7]
+    short = Clip(clip.frames[:6], clip.times_s[:6])
+    np.testing.assert_array_equal(probability(short), probability(short, carry_s=0))
+    # Half a second apart: none is within reach of another.
+    slow = Clip(clip.frames, 0.5 * np.arange(7))
+    np.testing.assert_array_equal(probability(slow), probability(slow, carry_s=0))
+    assert asked == [7]
+    # Where no wall is seen there is nothing to carry along.
+    monkeypatch.setattr(pointseg, "wall_queries", lambda *_: np.empty((0, 3)))
+    np.testing.assert_array_equal(probability(clip), probability(clip, carry_s=0))
 
 
 def test_points_lie_inside_the_fan_on_the_middle_frame(clip):

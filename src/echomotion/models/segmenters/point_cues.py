@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -11,6 +11,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from echomotion.core import Clip, DataError, Geometry, ModelError, Tracks
+from echomotion.core.masks import LV_MYOCARDIUM
 from echomotion.models.base import Progress, Tracker
 from echomotion.models.queries import grid_queries
 from echomotion.models.segmenters.pointseg_network import PointPaths
@@ -22,6 +23,8 @@ from echomotion.models.trackers.working_grid import working_frames
 
 # Of the grid's frames, what lies further than this from anything lit is outside the fan.
 _DARK_PX = 15
+# Between neighbours in the wall, px of the grid: half of what is usual over the fan, a wall being 10 to 20 px wide.
+_WALL_PX = 8.0
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,38 @@ def cue_queries(
     if not len(queries):
         raise DataError(f"no point of a grid of {spacing_px:g} px lies on the clip; take a smaller spacing")
     return queries
+
+
+def wall_queries(
+    probability: NDArray[np.float32], classes: Mapping[int, str], geometry: Geometry
+) -> NDArray[np.float64]:
+    """A grid of points in the myocardium that the middle frame shows; in all foreground where no class is called so.
+
+    Parameters
+    ----------
+    probability : float32 (T, K + 1, h, w)
+        On the model's grid.
+    classes : mapping of int to str
+    geometry : Geometry
+        The map there.
+
+    Returns
+    -------
+    float64 (N, 3)
+        ``(t, x, y)`` in native pixels; none where the frame shows no wall.
+    """
+    middle = len(probability) // 2
+    labels = probability[middle].argmax(axis=0)
+    wall = [label for label, name in classes.items() if name == LV_MYOCARDIUM]
+    inside = np.isin(labels, wall) if wall else labels > 0
+    try:
+        grid = grid_queries((labels.shape[0], labels.shape[1]), spacing_px=_WALL_PX, within=inside)
+    except DataError:
+        return np.empty((0, 3))
+    native = geometry.to_native(grid[:, 1:])
+    limit = np.array(geometry.native_shape[::-1]) - 1
+    native = native[np.all((native >= 0) & (native <= limit), axis=1)]
+    return np.column_stack([np.full(len(native), middle), native])
 
 
 def track_cues(

@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from echomotion.core import APICAL_CLASSES, Clip, Masks, ModelError
+from echomotion.core import APICAL_CLASSES, Clip, Geometry, Masks, ModelError
 from echomotion.models.base import Progress, Segmenter, Tracker
 from echomotion.models.registry import create_tracker, register
+from echomotion.models.segmenters.carrying import CARRY_S, can_carry, carried_in_time, check_carry
 from echomotion.models.segmenters.native import masks_of
 from echomotion.models.segmenters.placements import SHORT, averaged, check_scales, placement_matrices, scales_for
-from echomotion.models.segmenters.point_cues import Cues, cue_queries, point_paths, track_cues
+from echomotion.models.segmenters.point_cues import Cues, cue_queries, point_paths, track_cues, wall_queries
 from echomotion.models.segmenters.pointseg_network import Patches, PointSegConfig, PointSegNetwork
 from echomotion.models.segmenters.steadying import STEADY_S, check_steady, steady_in_time
 from echomotion.models.trackers.windows import spans
@@ -26,6 +27,9 @@ from echomotion.preprocess.grid import to_model_grid
 _BATCH = 4
 # Of a frame: times of frames are rounded.
 _ROUNDING = 0.05
+# What a point of the first grid counts beside one of the wall when masks are carried: it may follow blood, or what
+# stands still.
+_BESIDE_WALL = 0.03
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,9 @@ class PointSegOptions:
         and 0.7 for clips of up to six frames, none for others.
     steady_s : float
         Over which time probabilities are made to vary smoothly (:mod:`.steadying`); 0 leaves them as they come.
+    carry_s : float
+        Over which time they are carried along tracks of the wall that the smooth ones show, in place of these
+        (:mod:`.carrying`): a standard deviation. 0, or a clip of few frames, leaves it at what `steady_s` gives.
     """
 
     points: Any = None
@@ -70,10 +77,12 @@ class PointSegOptions:
     mirror: bool | None = None
     scales: tuple[float, ...] | None = None
     steady_s: float = STEADY_S
+    carry_s: float = CARRY_S
 
     def __post_init__(self) -> None:
         check_scales(self.scales)
         check_steady(self.steady_s)
+        check_carry(self.carry_s)
         if not 0 <= self.overlap < self.window:
             raise ModelError(f"overlap is {self.overlap}; it lies from 0 to under the window, {self.window} frames")
         if self.span_s < 0:
@@ -138,9 +147,29 @@ class PointGuidedSegmenter:
             return self._probability(placed, cues.placed(matrix), fused, progress if matrix is looks[0] else None)
 
         probability = averaged(frames, looks, predict)
+        even = probability
         if own.steady_s > 0 and clip.n_frames > 1:
-            probability = steady_in_time(probability, own.steady_s / clip.frame_interval_s)
-        return masks_of(probability, geometry, self.classes, self.name, tracks)
+            even = steady_in_time(probability, own.steady_s / clip.frame_interval_s)
+        if own.carry_s > 0 and clip.n_frames > SHORT and can_carry(clip.times_s, own.carry_s):
+            even = self._carried(clip, probability, even, cues, geometry)
+        return masks_of(even, geometry, self.classes, self.name, tracks)
+
+    def _carried(
+        self,
+        clip: Clip,
+        probability: NDArray[np.float32],
+        even: NDArray[np.float32],
+        cues: Cues,
+        geometry: Geometry,
+    ) -> NDArray[np.float32]:
+        """What the network says, carried along the wall that its even version shows; that where it shows none."""
+        queries = wall_queries(even, self.classes, geometry)
+        if not len(queries):
+            return even
+        _, wall = track_cues(self.tracker, clip, queries, geometry)
+        xy = np.concatenate([wall.xy, cues.xy])
+        weight = np.concatenate([wall.confidence, _BESIDE_WALL * cues.confidence])
+        return carried_in_time(probability, clip.times_s, xy, weight, self.options.carry_s)
 
     @torch.inference_mode()
     def _probability(

@@ -13,7 +13,7 @@ STEADY_S = 0.2
 # Fewest frames that say more than a parabola through all of them.
 _FEWEST = 5
 # A class is never less likely than this, so that one frame that is sure of itself does not outweigh all others.
-_FLOOR = 1e-3
+FLOOR = 1e-3
 # Rows that are worked on at a time, so that memory does not grow by copies of the whole.
 _ROWS = 32
 
@@ -49,6 +49,6 @@ def steady_in_time(probability: NDArray[np.float32], frames: float) -> NDArray[n
     out = np.empty_like(probability)
     for first in range(0, probability.shape[2], _ROWS):
         rows = slice(first, first + _ROWS)
-        even = np.exp(savgol_filter(np.log(np.maximum(probability[:, :, rows], _FLOOR)), width, 2, axis=0))
+        even = np.exp(savgol_filter(np.log(np.maximum(probability[:, :, rows], FLOOR)), width, 2, axis=0))
         out[:, :, rows] = even / even.sum(axis=1, keepdims=True)
     return out
