@@ -187,8 +187,9 @@ def ablation(
             shown = list(validation_beats(data, "simulated", beats))
             moving = {}
             for variant, path in runs.items() if shown else ():
-                # As the network says it: what is steadied afterwards hides what the parts do.
-                raw = create_segmenter(model, weights=str(path), steady_s=0.0)
+                # As the network says it: what is steadied or carried afterwards hides what the parts do.
+                carried = {"carry_s": 0.0} if model.startswith("pointseg") else {}
+                raw = create_segmenter(model, weights=str(path), steady_s=0.0, **carried)
                 moving[variant] = judged_beats(raw, shown, step(stage, f"{variant}: beats"))
         rows = ablation_rows(cases, moving, WHOLE)
         result = {

@@ -63,8 +63,8 @@ class PointSegOptions:
     steady_s : float
         Over which time probabilities are made to vary smoothly (:mod:`.steadying`); 0 leaves them as they come.
     carry_s : float
-        Over which time they are carried along tracks of the wall that the smooth ones show, in place of these
-        (:mod:`.carrying`): a standard deviation. 0, or a clip of few frames, leaves it at what `steady_s` gives.
+        Over which time they are then carried along tracks of the wall that they show (:mod:`.carrying`): the standard
+        deviation of a Gaussian. 0, or a clip of up to six frames or of frames far apart, leaves it at `steady_s`.
     """
 
     points: Any = None
@@ -147,25 +147,19 @@ class PointGuidedSegmenter:
             return self._probability(placed, cues.placed(matrix), fused, progress if matrix is looks[0] else None)
 
         probability = averaged(frames, looks, predict)
-        even = probability
         if own.steady_s > 0 and clip.n_frames > 1:
-            even = steady_in_time(probability, own.steady_s / clip.frame_interval_s)
+            probability = steady_in_time(probability, own.steady_s / clip.frame_interval_s)
         if own.carry_s > 0 and clip.n_frames > SHORT and can_carry(clip.times_s, own.carry_s):
-            even = self._carried(clip, probability, even, cues, geometry)
-        return masks_of(even, geometry, self.classes, self.name, tracks)
+            probability = self._carried(clip, probability, cues, geometry)
+        return masks_of(probability, geometry, self.classes, self.name, tracks)
 
     def _carried(
-        self,
-        clip: Clip,
-        probability: NDArray[np.float32],
-        even: NDArray[np.float32],
-        cues: Cues,
-        geometry: Geometry,
+        self, clip: Clip, probability: NDArray[np.float32], cues: Cues, geometry: Geometry
     ) -> NDArray[np.float32]:
-        """What the network says, carried along the wall that its even version shows; that where it shows none."""
-        queries = wall_queries(even, self.classes, geometry)
+        """Probabilities carried along the wall that they show; as they are where they show none."""
+        queries = wall_queries(probability, self.classes, geometry)
         if not len(queries):
-            return even
+            return probability
         _, wall = track_cues(self.tracker, clip, queries, geometry)
         xy = np.concatenate([wall.xy, cues.xy])
         weight = np.concatenate([wall.confidence, _BESIDE_WALL * cues.confidence])
