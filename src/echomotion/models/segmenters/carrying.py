@@ -32,6 +32,9 @@ _NEAR_PX = 10.0
 _STEP = 8
 # Of the sum of weights: how strongly the motion's gradient is held at none where few points tell it.
 _FLAT = 0.3
+# Standard deviation of a Gaussian over the outcome, px: where frames disagree by more than a contour is wide their sum
+# may be nearly level, and small differences would cut notches into it.
+_LEVEL_PX = 1.5
 # Frames whose logarithms are held at once.
 _BLOCK = 32
 
@@ -126,6 +129,7 @@ def _carried(
             there = here + cv2.remap(moved, *nodes, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
             said = cv2.remap(said, there, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         total += np.float32(parts[s]) * said
+    total = cv2.GaussianBlur(total, (0, 0), _LEVEL_PX, borderType=cv2.BORDER_REPLICATE)
     likely = np.exp(total - total.max(axis=-1, keepdims=True))
     return np.asarray((likely / likely.sum(axis=-1, keepdims=True)).transpose(2, 0, 1))
 
