@@ -64,8 +64,8 @@ def carried_in_time(
     weight : float (N, T)
         How much each of them is believed, 0 or more.
     carry_s : float
-        Standard deviation of the Gaussian by which frames count. Frames with fewer than five within reach of it
-        stay as they are.
+        Standard deviation of the Gaussian by which frames count. A frame with fewer than five within reach of it
+        keeps what it says, evened over a pixel and a half like all others.
 
     Returns
     -------
