@@ -97,10 +97,7 @@ def cue_queries(
     shape = (frames.shape[1], frames.shape[2])
     lit = cv2.dilate((frames.max(axis=0) > 0).astype(np.uint8), np.ones((_DARK_PX, _DARK_PX), np.uint8)) > 0
     grid = grid_queries(shape, spacing_px=spacing_px, within=lit if lit.any() else None)
-    native = geometry.to_native(grid[:, 1:])
-    limit = np.array(clip.shape[::-1]) - 1
-    native = native[np.all((native >= 0) & (native <= limit), axis=1)]
-    queries = np.column_stack([np.full(len(native), clip.n_frames // 2), native])
+    queries = _on_frame(grid, geometry, clip.n_frames // 2)
     if points is not None:
         own = np.asarray(points, dtype=np.float64)
         if own.ndim != 2 or own.shape[1] != 3:
@@ -137,10 +134,15 @@ def wall_queries(
         grid = grid_queries((labels.shape[0], labels.shape[1]), spacing_px=_WALL_PX, within=inside)
     except DataError:
         return np.empty((0, 3))
+    return _on_frame(grid, geometry, middle)
+
+
+def _on_frame(grid: NDArray[np.float64], geometry: Geometry, frame: int) -> NDArray[np.float64]:
+    """Queries (N, 3) of the model's grid as those of a native frame, without any that lie beside it."""
     native = geometry.to_native(grid[:, 1:])
     limit = np.array(geometry.native_shape[::-1]) - 1
     native = native[np.all((native >= 0) & (native <= limit), axis=1)]
-    return np.column_stack([np.full(len(native), middle), native])
+    return np.column_stack([np.full(len(native), frame), native])
 
 
 def track_cues(
