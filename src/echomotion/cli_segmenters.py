@@ -330,7 +330,10 @@ def _show(result: dict[str, Any]) -> None:
         out.print(rows_table(rows))
     for kind, found in result.get("beats", {}).items():
         out.print(plain_text(f"{kind} beats"))
-        keys = ("model", "class", "dice", "contour_jitter", "area_roughness", "excursion_ratio", "es_shift_frames")
+        keys = (
+            "model", "class", "dice", "contour_jitter", "area_roughness", "excursion_ratio", "es_shift_frames",
+            "es_shift_beyond_level_frames",
+        )  # fmt: skip
         out.print(rows_table([{key: row.get(key) for key in keys} for row in found]))
     if "degraded" in result:
         out.print(rows_table(result["degraded"]))

@@ -48,7 +48,7 @@ def test_the_truth_is_judged_perfect(beat):
     found = judge_beat(beat, masks(beat.labels), "lv_cavity")
     assert found["dice"] == 1
     assert found["excursion_ratio"] == 1
-    assert found["es_shift_frames"] == 0
+    assert found["es_shift_frames"] == found["es_shift_beyond_level_frames"] == 0
     assert found["contour_jitter"] < 0.2
 
 
@@ -65,6 +65,15 @@ def test_end_systoles_of_two_beats_are_not_taken_for_each_other():
     assert end_systole_shift(fall[::-1].copy(), fall) == 39
     assert end_systole_shift(np.roll(fall, -1), fall) == 1
     assert end_systole_shift(np.ones(5), np.ones(5)) == 0
+
+
+def test_frames_of_a_level_end_systole_count_alike():
+    true = np.array([10.0, 6.0, 2.0, 0.09, 0.05, 0.0, 0.08, 0.2, 4.0, 10.0])
+    for smallest, plain, beyond in ((3, 2, 0), (6, 1, 0), (7, 2, 1), (1, 4, 2), (9, 4, 3)):
+        found = np.ones(10)
+        found[smallest] = 0
+        assert end_systole_shift(found, true) == plain
+        assert end_systole_shift(found, true, 0.01) == beyond
 
 
 def test_flicker_and_lost_motion_are_found(beat):

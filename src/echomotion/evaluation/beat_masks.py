@@ -40,6 +40,9 @@ _SEED = 20250601
 _INTERVAL_S = 0.03
 _JOINED_SIDE = 384
 _JITTER_TOLERANCE, _WIDEST_S = 0.02, 0.3
+# While both valves are shut the area is level: which of those frames is the smallest, by a few pixels of thousands,
+# says nothing. Frames within this share of the excursion count as end-systole alike.
+_LEVEL = 0.01
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,8 @@ def judge_beat(beat: LabelledBeat, masks: Masks, name: str) -> dict[str, float]:
     dict
         ``dice`` (mean over frames), ``area_roughness`` (%), ``contour_jitter`` (mm); and of the cavity alone, since the
         wall's area hardly changes: ``excursion_ratio`` (found over true range of the smooth area curve) and
-        ``es_shift_frames`` (between the smallest areas of the two, the largest of them over the beats of a clip).
+        ``es_shift_frames`` (between the smallest areas of the two, the largest of them over the beats of a clip), and
+        ``es_shift_beyond_level_frames`` (to the nearest frame of the level stretch about the smallest true area).
     """
     clip = beat.clip
     label = next(number for number, known in APICAL_CLASSES.items() if known == name)
@@ -140,19 +144,36 @@ def judge_beat(beat: LabelledBeat, masks: Masks, name: str) -> dict[str, float]:
         figures["excursion_ratio"] = excursions[0] / excursions[1]
         found_area, true_area = (smooth_motion(curve, clip.times_s) for curve in curves)
         figures["es_shift_frames"] = float(end_systole_shift(found_area, true_area))
+        figures["es_shift_beyond_level_frames"] = float(end_systole_shift(found_area, true_area, _LEVEL))
     return figures
 
 
-def end_systole_shift(found: NDArray[np.float64], true: NDArray[np.float64]) -> int:
+def end_systole_shift(found: NDArray[np.float64], true: NDArray[np.float64], level: float = 0.0) -> int:
     """Frames between the smallest areas of two smooth curves (T,) in the beat where they lie farthest apart.
 
     A beat of the clip is what lies between two of the true curve's maxima and falls by at least half of its range: two
     end-systoles with nearly the same area are not to be taken for each other.
+
+    Parameters
+    ----------
+    found, true : (T,)
+    level : float
+        Frames next to the true end-systole whose true area is larger by no more than this share of the range count as
+        end-systole as well.
     """
     deep = find_peaks(np.pad(-true, 1, constant_values=-true.max()), prominence=np.ptp(true) / 2)[0] - 1
     ends = [int(k) for k in deep] or [int(true.argmin())]
     borders = [0, *(a + int(true[a:b].argmax()) for a, b in pairwise(ends)), len(true)]
-    return max(abs(int(found[a:b].argmin()) - int(true[a:b].argmin())) for a, b in pairwise(borders))
+    return max(_beyond(int(found[a:b].argmin()), true[a:b], level * float(np.ptp(true))) for a, b in pairwise(borders))
+
+
+def _beyond(frame: int, true: NDArray[np.float64], above: float) -> int:
+    """Frames from one to the nearest of those about a curve's minimum that lie above it by no more than so much."""
+    least = int(true.argmin())
+    outside = np.flatnonzero(true > true[least] + above)
+    first = max(outside[outside < least], default=-1) + 1
+    last = min(outside[outside > least], default=len(true)) - 1
+    return int(max(first - frame, frame - last, 0))
 
 
 def filtered(masks: Masks, clip: Clip, width_s: float) -> Masks:
@@ -206,6 +227,7 @@ def as_steady(beats: list[LabelledBeat], found: list[Masks], name: str, jitter_m
 def means(rows: list[dict[str, float]]) -> dict[str, Any]:
     """Mean of each figure over beats; of shifts of end-systole the median and the largest as well."""
     out: dict[str, Any] = {key: float(np.nanmean([row[key] for row in rows])) for key in rows[0]}
-    if shifts := [row["es_shift_frames"] for row in rows if "es_shift_frames" in row]:
-        out["es_shift_median"], out["es_shift_largest"] = float(np.median(shifts)), float(max(shifts))
+    for kind in ("es_shift", "es_shift_beyond_level"):
+        if shifts := [row[f"{kind}_frames"] for row in rows if f"{kind}_frames" in row]:
+            out[f"{kind}_median"], out[f"{kind}_largest"] = float(np.median(shifts)), float(max(shifts))
     return out

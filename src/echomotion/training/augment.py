@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from echomotion.training.open_valve import perhaps_open_valve
+
 Image = NDArray[np.float32]
 Labels = NDArray[np.uint8]
 
@@ -238,4 +240,5 @@ def augment_frame(
     """
     reach, slightly = draw_reach(plain, rng)
     placed, placed_labels = random_placement(image, labels, size, rng, reach)
-    return seen_otherwise([placed], rng, slightly=slightly)[0], placed_labels
+    pictures = perhaps_open_valve([placed], [placed_labels], rng)
+    return seen_otherwise(pictures, rng, slightly=slightly)[0], placed_labels

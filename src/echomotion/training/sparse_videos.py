@@ -22,6 +22,7 @@ from echomotion.datasets.splits import chosen_names
 from echomotion.io import read_clip
 from echomotion.simulate.joined import JoinedBeat, square_frames
 from echomotion.training.augment import draw_reach, place_image, place_labels, placement_matrix, seen_otherwise
+from echomotion.training.open_valve import perhaps_open_valve
 
 # What a beat moves on from frame to frame, in parts of a contraction: 8 to 20 frames in systole.
 _STEP = (0.05, 0.12)
@@ -120,7 +121,9 @@ def draw_sparse(video: SparseVideo, length: int, size: int, rng: np.random.Gener
     first = int(np.clip(anchor - rng.integers(length), 0, count - length))
     chosen = slice(first, first + length)
     near = np.full(max(0, length - 1), video.near)
-    return _drawn(video.frames[chosen], video.labels[chosen], video.labelled[chosen], near, size, rng, plain)
+    labels = video.labels[chosen]
+    contours = None if video.near else labels
+    return _drawn(video.frames[chosen], labels, video.labelled[chosen], near, size, rng, plain, contours)
 
 
 def draw_beat(
@@ -133,8 +136,10 @@ def draw_beat(
     pictures, labels = zip(*(beat.render(float(part)) for part in parts), strict=True)
     known = np.arange(length) == 0
     order = slice(None) if rng.random() < 0.5 else slice(None, None, -1)
-    shown = np.stack(labels) * known[:, None, None].astype(np.uint8)
-    return _drawn(np.stack(pictures)[order], shown[order], known[order], np.ones(length - 1, bool), size, rng, plain)
+    contours = np.stack(labels)[order]
+    shown = contours * known[order, None, None].astype(np.uint8)
+    near = np.ones(length - 1, bool)
+    return _drawn(np.stack(pictures)[order], shown, known[order], near, size, rng, plain, contours)
 
 
 def _drawn(
@@ -145,11 +150,15 @@ def _drawn(
     size: int,
     rng: np.random.Generator,
     plain: float,
+    contours: NDArray[np.uint8] | None,
 ) -> SparseDraw:
+    """A drawn part; with the contours of frames that all show the mitral valve shut, some have it open."""
     reach, slightly = draw_reach(plain, rng)
     shape = (frames.shape[1], frames.shape[2])
     matrix = placement_matrix(shape, size, rng, reach)
     weak = [place_image(frame, matrix, size) for frame in frames]
+    if contours is not None:
+        weak = perhaps_open_valve(weak, [place_labels(label, matrix, size) for label in contours], rng)
     # What a teacher says of a clip without masks teaches nothing to a pupil who sees the same.
     strong = seen_otherwise(weak, rng, slightly=slightly and bool(labelled.any()))
     placed = np.stack([place_labels(label, matrix, size) for label in labels])

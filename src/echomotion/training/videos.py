@@ -23,6 +23,7 @@ from echomotion.models.segmenters.point_cues import Cues
 from echomotion.simulate.joined import JoinedBeat, joined_beat, square_frames
 from echomotion.simulate.store import simulate_to_folder
 from echomotion.training.augment import draw_reach, place_image, place_labels, placement_matrix, seen_otherwise
+from echomotion.training.open_valve import perhaps_open_valve
 
 # A point counts for smoothness from this confidence on.
 _SURE = 0.5
@@ -134,6 +135,7 @@ def draw_joined(beat: JoinedBeat, frames: int, size: int, points: int, rng: np.r
         points,
         rng,
         plain,
+        valve_shut=True,
     )
 
 
@@ -150,7 +152,7 @@ def draw_stills(
     xy = rng.uniform(0, np.array(frames.shape[:0:-1]) - 1, (2 * points, 1, 2)).astype(np.float32).repeat(count, axis=1)
     seen = np.ones(xy.shape[:2], bool)
     cues = Cues(xy, seen, seen.astype(np.float32))
-    draw = placed(frames, labels, np.ones(count, bool), cues, ~seen, size, points, rng, plain)
+    draw = placed(frames, labels, np.ones(count, bool), cues, ~seen, size, points, rng, plain, valve_shut=True)
     pictures, masks, known, *points_first = draw
     return [
         Draw(pictures[t : t + 1], masks[t : t + 1], known[t : t + 1], *(array[:, t : t + 1] for array in points_first))
@@ -168,6 +170,8 @@ def placed(
     points: int,
     rng: np.random.Generator,
     plain: float,
+    *,
+    valve_shut: bool = False,
 ) -> Draw:
     """Frames (T, H, W) moved, turned and stretched alike, as seen by one machine, with some of their points.
 
@@ -184,11 +188,15 @@ def placed(
     rng : numpy.random.Generator
     plain : float
         Share of the clips placed about as they were recorded (:func:`echomotion.training.augment.draw_reach`).
+    valve_shut : bool
+        The mitral valve is shut in all frames, so some clips are shown with it open (:mod:`.open_valve`).
     """
     reach, slightly = draw_reach(plain, rng)
     shape = (frames.shape[1], frames.shape[2])
     matrix = placement_matrix(shape, size, rng, reach)
-    pictures = seen_otherwise([place_image(frame, matrix, size) for frame in frames], rng, slightly=slightly)
+    moved = [place_image(frame, matrix, size) for frame in frames]
+    masks = [place_labels(label, matrix, size) for label in labels]
+    pictures = seen_otherwise(perhaps_open_valve(moved, masks, rng) if valve_shut else moved, rng, slightly=slightly)
     xy = (cues.xy @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
     inside = np.all((xy >= 0) & (xy <= size - 1), axis=-1)
     order = np.argsort(~inside.any(axis=1), kind="stable")[: max(points, int(inside.any(axis=1).sum()))]
@@ -199,7 +207,7 @@ def placed(
     tokens = np.zeros((points, len(frames), 0), np.float32) if cues.tokens is None else cues.tokens[chosen]
     return Draw(
         np.stack(pictures),
-        np.stack([place_labels(label, matrix, size) for label in labels]),
+        np.stack(masks),
         labelled,
         xy[chosen],
         visible.astype(np.float32),
