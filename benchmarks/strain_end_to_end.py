@@ -11,6 +11,8 @@ mid-wall line at end-systole is compared with the simulator's own. Rows:
 - automatic: segmenter, phases and tracker as :func:`echomotion.analyze` runs them;
 - automatic, true phases: that, read at the true phases;
 - automatic, held: that, the tracked lines held on the segmented wall (``--anchor``).
+
+Ejection fraction and global radial strain are those of the automatic row.
 """
 
 from __future__ import annotations
@@ -76,6 +78,9 @@ def judge(sequence: Sequence, options: AnalysisOptions) -> dict[str, float | str
         "true": sequence.truth.end_systolic_strain,
         "true_ef": sequence.truth.ejection_fraction,
         "ef": found["ejection_fraction"].value,
+        "true_radial": float(np.interp(phases.beats[0].es_s, clip.times_s, sequence.truth.radial_strain)),
+        "radial": found["global_radial_strain"].value,
+        "radial: status": str(found["global_radial_strain"].status),
     }
     for name, analysis in read.items():
         row = analysis["global_longitudinal_strain"]
@@ -117,7 +122,9 @@ def main() -> None:
         for sequence in sequences(quality, options.count, options.first, options.templates):
             clips.append(judge(sequence, AnalysisOptions(segmenter=options.segmenter)))
             print(json.dumps(clips[-1]), file=sys.stderr, flush=True)
-        table = {name: summary(clips, name) for name in ROWS} | {"ejection fraction": summary(clips, "ef", "true_ef")}
+        table = {name: summary(clips, name) for name in ROWS}
+        table["ejection fraction"] = summary(clips, "ef", "true_ef")
+        table["radial strain, automatic"] = summary(clips, "radial", "true_radial")
         for name, figures in table.items():
             print(quality, name, *(f"{key} {value}" for key, value in figures.items()), sep="  ")
         result[quality] = {"table": table, "clips": clips}

@@ -20,6 +20,7 @@ from echomotion.measure.strain_rate import FILTER_S, missing_rates, strain_rate_
 from echomotion.measure.strain_types import CIRCUMFERENTIAL, LONGITUDINAL, RADIAL, StrainCurves, StrainOptions
 from echomotion.measure.timing import mechanical_dispersion, missing_timing, timing_measurements
 from echomotion.measure.wall_motion import wall_motion
+from echomotion.measure.wall_volume import doubt_thickening
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,8 @@ def wall_measurements(
         )
         made[RADIAL] = tuple(replace(curves, view=shown) for curves in across)
         thickening = curve_measurements(made[RADIAL], phases)
+        if direction == LONGITUDINAL:
+            thickening = doubt_thickening(thickening, strain)
         rows += thickening
     if direction == LONGITUDINAL:
         annulus = tracks.get(Layer.ENDOCARDIAL, tracks[first])

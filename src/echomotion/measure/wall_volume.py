@@ -1,0 +1,48 @@
+"""Thickening against shortening: the wall keeps its volume.
+
+Tissue hardly changes its volume, so the stretches along, across and around the wall multiply to one. In systole the
+wall does not grow around the cavity; so one that shortens by a share e thickens by 1 / (1 - e) - 1 at least. Lines at
+the edges of the wall that are followed too little show less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from echomotion.core.measurement import Measurement, Status
+from echomotion.measure.strain_types import LONGITUDINAL, RADIAL
+
+# Points of strain: blood pressed out of the wall, and shortening that is itself a little off.
+_TOLERANCE = 5.0
+_WHOLE = ("global_D_strain", "peak_D_strain", "mean_segmental_D_strain")
+
+
+def least_thickening(longitudinal: float) -> float:
+    """Radial strain (%) that a wall of constant volume has at least, given its longitudinal strain (%)."""
+    return 100 * (100 / (100 + longitudinal) - 1)
+
+
+def doubt_thickening(thickening: Sequence[Measurement], strain: Sequence[Measurement]) -> list[Measurement]:
+    """Radial strain of the whole wall with low confidence where its longitudinal strain asks for more.
+
+    Parameters
+    ----------
+    thickening, strain : sequence of Measurement
+        Radial and longitudinal rows of the same beats; others stay as they are.
+    """
+    along = {(row.name, row.beat): row.value for row in strain}
+    out = []
+    for row in thickening:
+        names = [name for name in _WHOLE if row.name == name.replace("D", RADIAL)]
+        shortening = along.get((names[0].replace("D", LONGITUDINAL), row.beat), 0.0) if names else 0.0
+        # Not so where either is missing: a comparison with NaN is false.
+        if -100 < shortening < 0 and row.value < least_thickening(shortening) - _TOLERANCE:
+            doubt = (
+                f"a wall that keeps its volume and shortens by {-shortening:.0f} % thickens by "
+                f"{least_thickening(shortening):.0f} % at least"
+            )
+            reason = "; ".join(filter(None, (row.reason, doubt)))
+            row = replace(row, status=Status.LOW_CONFIDENCE, reason=reason)
+        out.append(row)
+    return out
