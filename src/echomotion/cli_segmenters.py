@@ -188,7 +188,7 @@ def ablation(
             moving = {}
             for variant, path in runs.items() if shown else ():
                 # As the network says it: what is steadied or carried afterwards hides what the parts do.
-                carried = {"carry_s": 0.0} if model.startswith("pointseg") else {}
+                carried = {"carry_s": 0.0} if model.startswith(("pointseg", "ncmnet")) else {}
                 raw = create_segmenter(model, weights=str(path), steady_s=0.0, **carried)
                 moving[variant] = judged_beats(raw, shown, step(stage, f"{variant}: beats"))
         rows = ablation_rows(cases, moving, WHOLE)

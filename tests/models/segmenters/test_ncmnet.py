@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from echomotion.core import Clip, ModelError
+from echomotion.models.registry import create_tracker
+from echomotion.models.segmenters import wall_carrying
 from echomotion.models.segmenters.ncmnet import NCMNetOptions, NCMSegmenter, ncm_network_of
 from echomotion.models.segmenters.ncmnet_network import NCMNetConfig, NCMNetwork
 
@@ -96,6 +98,36 @@ def test_short_clips_are_seen_at_further_scales_unless_told_otherwise():
         NCMNetOptions(scales=(0.2,))
 
 
+def test_masks_are_carried_along_the_wall_or_else_steadied(monkeypatch):
+    network, tracker = small(), create_tracker("lucas_kanade")
+    rng = np.random.default_rng(0)
+    times = 0.03 * np.arange(7)
+    cine = Clip(rng.integers(30, 90, (7, 50, 60), dtype=np.uint8), times)
+
+    def probability(one, tracker=tracker, **options):
+        own = NCMNetOptions(mirror=False, **options)
+        return (
+            NCMSegmenter("ncmnet", network, grid_shape=(64, 64), options=own, tracker=tracker).segment(one).probability
+        )
+
+    def some_wall(probability, classes, geometry):
+        return np.array([[len(probability) // 2, x, y] for x in (10, 30, 50) for y in (10, 24, 38)], dtype=float)
+
+    monkeypatch.setattr(wall_carrying, "wall_queries", some_wall)
+    steadied = probability(cine, tracker=None)
+    carried = probability(cine)
+    assert not np.array_equal(carried, steadied)
+    # What is carried is not steadied as well.
+    np.testing.assert_array_equal(probability(cine, steady_s=0), carried)
+    np.testing.assert_array_equal(probability(cine, carry_s=0), steadied)
+    # Half a second apart none is within reach of another; and there are too few frames.
+    for few in (Clip(cine.frames, 0.5 * np.arange(7)), Clip(cine.frames[:6], times[:6])):
+        np.testing.assert_array_equal(probability(few), probability(few, tracker=None))
+    # Where no wall is seen there is nothing to carry along.
+    monkeypatch.setattr(wall_carrying, "wall_queries", lambda *_: np.empty((0, 3)))
+    np.testing.assert_array_equal(probability(cine), steadied)
+
+
 def test_wrong_options_are_named():
     with pytest.raises(ModelError, match="colour"):
         ncm_network_of({**SMALL, "colour": 1})
@@ -106,3 +138,5 @@ def test_wrong_options_are_named():
 def test_a_negative_time_is_refused():
     with pytest.raises(ModelError, match="steady_s"):
         NCMNetOptions(steady_s=-0.1)
+    with pytest.raises(ModelError, match="carry_s"):
+        NCMNetOptions(carry_s=-0.1)

@@ -10,7 +10,7 @@ from echomotion.core import Clip, DataError, Geometry, ModelError
 from echomotion.models.layers.efficientnet import EfficientNetLite0, fill
 from echomotion.models.layers.fixed_norm import FixedNormConv, measured_statistics
 from echomotion.models.registry import create_tracker
-from echomotion.models.segmenters import pointseg
+from echomotion.models.segmenters import wall_carrying
 from echomotion.models.segmenters.point_cues import (
     cue_queries,
     forward_backward_px,
@@ -233,7 +233,7 @@ def test_masks_of_clips_are_carried_along_the_wall_and_those_of_a_few_frames_are
     def probability(cine, **options):
         return segmenter(**options).segment(cine).probability
 
-    monkeypatch.setattr(pointseg, "wall_queries", some_wall)
+    monkeypatch.setattr(wall_carrying, "wall_queries", some_wall)
     assert not np.array_equal(probability(clip), probability(clip, carry_s=0))
     assert asked == [7]
     short = Clip(clip.frames[:6], clip.times_s[:6])
@@ -243,7 +243,7 @@ def test_masks_of_clips_are_carried_along_the_wall_and_those_of_a_few_frames_are
     np.testing.assert_array_equal(probability(slow), probability(slow, carry_s=0))
     assert asked == [7]
     # Where no wall is seen there is nothing to carry along.
-    monkeypatch.setattr(pointseg, "wall_queries", lambda *_: np.empty((0, 3)))
+    monkeypatch.setattr(wall_carrying, "wall_queries", lambda *_: np.empty((0, 3)))
     np.testing.assert_array_equal(probability(clip), probability(clip, carry_s=0))
 
 

@@ -10,15 +10,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from echomotion.core import APICAL_CLASSES, Clip, Geometry, Masks, ModelError
+from echomotion.core import APICAL_CLASSES, Clip, Masks, ModelError
 from echomotion.models.base import Progress, Segmenter, Tracker
 from echomotion.models.registry import create_tracker, register
-from echomotion.models.segmenters.carrying import CARRY_S, can_carry, carried_in_time, check_carry
+from echomotion.models.segmenters.carrying import CARRY_S, check_carry
 from echomotion.models.segmenters.native import masks_of
 from echomotion.models.segmenters.placements import SHORT, averaged, check_scales, placement_matrices, scales_for
-from echomotion.models.segmenters.point_cues import Cues, cue_queries, point_paths, track_cues, wall_queries
+from echomotion.models.segmenters.point_cues import Cues, cue_queries, point_paths, track_cues
 from echomotion.models.segmenters.pointseg_network import Patches, PointSegConfig, PointSegNetwork
 from echomotion.models.segmenters.steadying import STEADY_S, check_steady, steady_in_time
+from echomotion.models.segmenters.wall_carrying import carried_along_wall, is_carried
 from echomotion.models.trackers.windows import spans
 from echomotion.models.weights import Weights, card_config
 from echomotion.preprocess.grid import to_model_grid
@@ -27,9 +28,6 @@ from echomotion.preprocess.grid import to_model_grid
 _BATCH = 4
 # Of a frame: times of frames are rounded.
 _ROUNDING = 0.05
-# What a point of the first grid counts beside one of the wall when masks are carried: it may follow blood, or what
-# stands still.
-_BESIDE_WALL = 0.03
 
 
 @dataclass(frozen=True)
@@ -149,21 +147,10 @@ class PointGuidedSegmenter:
         probability = averaged(frames, looks, predict)
         if own.steady_s > 0 and clip.n_frames > 1:
             probability = steady_in_time(probability, own.steady_s / clip.frame_interval_s)
-        if own.carry_s > 0 and clip.n_frames > SHORT and can_carry(clip.times_s, own.carry_s):
-            probability = self._carried(clip, probability, cues, geometry)
+        if is_carried(clip, own.carry_s):
+            carried = carried_along_wall(self.tracker, clip, probability, self.classes, geometry, cues, own.carry_s)
+            probability = probability if carried is None else carried
         return masks_of(probability, geometry, self.classes, self.name, tracks)
-
-    def _carried(
-        self, clip: Clip, probability: NDArray[np.float32], cues: Cues, geometry: Geometry
-    ) -> NDArray[np.float32]:
-        """Probabilities carried along the wall that they show; as they are where they show none."""
-        queries = wall_queries(probability, self.classes, geometry)
-        if not len(queries):
-            return probability
-        _, wall = track_cues(self.tracker, clip, queries, geometry)
-        xy = np.concatenate([wall.xy, cues.xy])
-        weight = np.concatenate([wall.confidence, _BESIDE_WALL * cues.confidence])
-        return carried_in_time(probability, clip.times_s, xy, weight, self.options.carry_s)
 
     @torch.inference_mode()
     def _probability(
