@@ -10,9 +10,11 @@ from echomotion.core import Measurement, Status
 from echomotion.measure.wall_volume import doubt_thickening, least_thickening
 
 
-def row(name: str, value: float, beat: int | None = 0, reason: str = "") -> Measurement:
+def row(name: str, value: float, beat: int | None = 0, reason: str = "", segment: str | None = None) -> Measurement:
     status = Status.NOT_MEASURABLE if math.isnan(value) else Status.LOW_CONFIDENCE if reason else Status.OK
-    return Measurement(name, value, "%", status, reason or ("lost" if math.isnan(value) else ""), beat=beat)
+    return Measurement(
+        name, value, "%", status, reason or ("lost" if math.isnan(value) else ""), beat=beat, segment=segment
+    )
 
 
 def test_stretches_along_and_across_multiply_to_one():
@@ -33,12 +35,12 @@ def test_a_wall_that_thickens_too_little_is_doubted(kind):
 
 
 def test_reasons_are_kept_and_the_rest_is_left_alone():
-    along = [row("global_longitudinal_strain", -20.0)]
+    along = [row("global_longitudinal_strain", -20.0), row("longitudinal_strain", -20.0, segment="apical septal")]
     across = [
         row("global_radial_strain", 2.0, reason="the heart phases are uncertain"),
         row("global_radial_strain", 21.0),
         row("global_radial_strain", 2.0, beat=None),
-        row("radial_strain", 2.0),
+        row("radial_strain", 2.0, segment="apical septal"),
         row("global_radial_strain", math.nan),
     ]
     first, *others = doubt_thickening(across, along)

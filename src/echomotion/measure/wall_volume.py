@@ -15,7 +15,6 @@ from echomotion.measure.strain_types import LONGITUDINAL, RADIAL
 
 # Points of strain: blood pressed out of the wall, and shortening that is itself a little off.
 _TOLERANCE = 5.0
-_WHOLE = ("global_D_strain", "peak_D_strain", "mean_segmental_D_strain")
 
 
 def least_thickening(longitudinal: float) -> float:
@@ -31,11 +30,12 @@ def doubt_thickening(thickening: Sequence[Measurement], strain: Sequence[Measure
     thickening, strain : sequence of Measurement
         Radial and longitudinal rows of the same beats; others stay as they are.
     """
-    along = {(row.name, row.beat): row.value for row in strain}
+    along = {(row.name, row.beat): row.value for row in strain if row.segment is None}
     out = []
     for row in thickening:
-        names = [name for name in _WHOLE if row.name == name.replace("D", RADIAL)]
-        shortening = along.get((names[0].replace("D", LONGITUDINAL), row.beat), 0.0) if names else 0.0
+        shortening = 0.0
+        if row.segment is None:
+            shortening = along.get((row.name.replace(RADIAL, LONGITUDINAL), row.beat), 0.0)
         # Not so where either is missing: a comparison with NaN is false.
         if -100 < shortening < 0 and row.value < least_thickening(shortening) - _TOLERANCE:
             doubt = (
