@@ -74,13 +74,17 @@ def benchmark_segmentation(
     ],
     part: Annotated[
         list[str] | None,
-        typer.Option(help="stills, ejection_fraction, beats, degraded or speed, repeatable; all if not given."),
+        typer.Option(
+            help="stills, ejection_fraction, pairs, beats, degraded, degraded_beats or speed, repeatable; all if none."
+        ),
     ] = None,
     split: Annotated[str, typer.Option(help="Patients of single frames.")] = "validation",
     beats: Annotated[int, typer.Option(min=1, help="Beats of each kind.")] = 10,
     degraded_patients: Annotated[int, typer.Option(min=1, help="Patients whose pictures are degraded.")] = 20,
     output: JsonFile = None,
-    figure: Annotated[Path | None, typer.Option(help="SVG or PNG of Dice against degradation.")] = None,
+    figure: Annotated[
+        Path | None, typer.Option(help="SVG or PNG of Dice against degradation, of frames and of beats.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Run segmenters on CAMUS: single frames, ejection fraction, whole beats, degraded pictures, speed."""
@@ -89,7 +93,7 @@ def benchmark_segmentation(
         needs_extra("train", "monai")
         from echomotion.evaluation.degraded_figure import draw_degraded
         from echomotion.evaluation.named import named_segmenter
-        from echomotion.evaluation.segmentation_benchmark import PARTS
+        from echomotion.evaluation.segmentation_benchmark import DEGRADED, PARTS
         from echomotion.evaluation.segmentation_benchmark import benchmark_segmentation as run
 
         models = [named_segmenter(entry) for entry in segmenter]
@@ -105,8 +109,9 @@ def benchmark_segmentation(
             )
         if output is not None:
             write_json(output, result)
-        if figure is not None and "degraded" in result:
-            draw_degraded(result["degraded"], figure)
+        curves = {told: result[key] for key, told in DEGRADED.items() if key in result}
+        if figure is not None and curves:
+            draw_degraded(curves, figure)
         if as_json:
             json_line(result)
             return
@@ -303,6 +308,8 @@ def _finish_study(result: dict[str, Any], rows: list[dict[str, Any]], path: Path
 
 def _show(result: dict[str, Any]) -> None:
     """Tables of a benchmark of segmenters, one for each part."""
+    from echomotion.evaluation.segmentation_benchmark import DEGRADED
+
     for part, what in (("stills", "single frames"), ("pairs", "frames shown in pairs")):
         if part not in result:
             continue
@@ -335,8 +342,10 @@ def _show(result: dict[str, Any]) -> None:
             "es_shift_beyond_level_frames",
         )  # fmt: skip
         out.print(rows_table([{key: row.get(key) for key in keys} for row in found]))
-    if "degraded" in result:
-        out.print(rows_table(result["degraded"]))
+    for part, what in DEGRADED.items():
+        if part in result:
+            out.print(plain_text(f"{what}, made worse"))
+            out.print(rows_table(result[part]))
     if "speed" in result:
         out.print(rows_table(result["speed"]))
 

@@ -48,5 +48,6 @@ def test_the_curve_is_drawn(tmp_path):
         {"model": "unet", "kind": kind, "strength": s, "lv_cavity": 0.9 - s / 10, "lv_myocardium": 0.8}
         for kind, s in [("none", 0.0)] + [(kind, s) for kind in KINDS for s in (0.5, 1.0)]
     ]
-    draw_degraded(rows, tmp_path / "curve.svg")
-    assert "<svg" in (tmp_path / "curve.svg").read_text()
+    for count in (1, 2):
+        draw_degraded(dict.fromkeys(("single frames", "beats")[:count], rows), tmp_path / "curve.svg")
+        assert "<svg" in (tmp_path / "curve.svg").read_text()

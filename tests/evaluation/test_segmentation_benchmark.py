@@ -96,6 +96,12 @@ def test_beats_hold_the_first_against_filters_over_time(tmp_path, monkeypatch):
     assert jitter["rough steadied over 0.2 s"] < 0.7 * jitter["rough"]
     assert rows["rough steadied over 0.2 s"]["excursion_ratio"] == pytest.approx(1, abs=0.15)
     assert rows["rough filtered to the jitter of even"]["width_s"] > 0
+    worse = benchmark_segmentation(models, tmp_path, parts=("degraded_beats",), beats=1)["degraded_beats"]
+    assert [row["frames"] for row in worse] == 2 * 17 * [24]
+    rough, even = ({row["lv_cavity"] for row in worse if row["model"] == one.name} for one in models)
+    # They do not look at the pictures, so that nothing is lost.
+    assert len(rough) == len(even) == 1
+    assert 0.9 < max(rough) < min(even) < 1
 
 
 def test_unknown_parts_and_equal_names_are_refused(echo_data, frames):

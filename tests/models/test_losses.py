@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional
 
 from echomotion.models.losses import (
+    believed_loss,
     boundary_constraint,
     class_shares,
     contraction_loss,
@@ -20,7 +21,7 @@ from echomotion.models.losses import (
     masks_at_points,
     patch_correlation_loss,
     pointseg_loss,
-    pseudo_label_loss,
+    pseudo_labels,
     temporal_smoothing,
     trajectory_loss,
 )
@@ -110,7 +111,7 @@ def test_a_teacher_counts_as_far_as_it_is_sure():
     probabilities = {0.6: 0.0, 0.85: 0.5, 1 - 1e-6: 1.0}
     for sure, weight in probabilities.items():
         taught = torch.tensor([0.0, math.log(sure / (1 - sure))]).view(1, 2, 1, 1)
-        assert float(pseudo_label_loss(pupil, taught)) == pytest.approx(weight * math.log(2), abs=1e-4)
+        assert float(believed_loss(pupil, *pseudo_labels(taught))) == pytest.approx(weight * math.log(2), abs=1e-4)
 
 
 def test_a_boundary_may_move_evenly_but_not_tremble():

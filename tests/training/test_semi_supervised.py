@@ -11,12 +11,13 @@ import yaml
 
 from echomotion.core import Clip, DataError, DatasetError, EchoMotionError
 from echomotion.datasets.camus import read_camus_pairs
-from echomotion.models.losses import contraction_loss, exclusive_mask_loss, pseudo_label_loss
+from echomotion.models.losses import believed_loss, contraction_loss, exclusive_mask_loss, pseudo_labels
 from echomotion.models.registry import create_segmenter
 from echomotion.models.segmenters.ncmnet_network import NCMNetConfig, NCMNetwork
 from echomotion.models.segmenters.unet import UNet, UNetConfig
 from echomotion.models.weights import read_part, read_weights
 from echomotion.simulate.joined import JoinedBeat
+from echomotion.training.mixing import draw_pastes, pasted
 from echomotion.training.recipe import _checked, read_recipe, run_recipe
 from echomotion.training.semi_supervised import SemiSupervisedTask, SemiSupervisedTraining
 from echomotion.training.sparse_videos import (
@@ -49,6 +50,21 @@ def test_pupil_and_teacher_see_the_same_place(rng):
     for _ in range(8):
         plain = draw_sparse(video(), 4, 48, rng, plain=1.0)
         assert np.abs(plain.strong - plain.weak).mean() < 0.2
+
+
+def test_pieces_go_into_clips_that_may_receive_one(rng):
+    into = np.array([True, False, True, True])
+    none = draw_pastes(into, 40, 0.0, rng)
+    assert not none.where.any()
+    some = [draw_pastes(into, 40, 0.5, rng) for _ in range(40)]
+    received = np.mean([pastes.where.any(axis=(1, 2)) for pastes in some], axis=0)
+    assert received[1] == 0
+    assert ((received[[0, 2, 3]] > 0.2) & (received[[0, 2, 3]] < 0.8)).all()
+    for pastes in some:
+        got = pastes.where.any(axis=(1, 2))
+        assert ((pastes.source == np.arange(4)) == ~got).all()
+        assert (pastes.where[got].mean(axis=(1, 2)) < 0.55).all()
+    assert not draw_pastes(np.array([True]), 40, 1.0, rng).where.any()
 
 
 def test_hidden_masks_are_gone_and_one_is_left():
@@ -177,26 +193,51 @@ def test_the_teacher_is_asked_only_where_masks_are_missing(hearts, tmp_path, rng
     asked = []
     teacher.register_forward_hook(lambda _, given, __: asked.append(given[0]))
     task.meet_teacher(teacher)
-    strong, weak, labels, labelled, near = task.batch(0.9, rng)
+    batch = strong, weak, labels, labelled, *_ = task.batch(0.9, rng)
     assert labelled.any()
     assert not labelled.all()
-    found = task.loss(task.network, (strong, weak, labels, labelled, near))
+    found = task.loss(task.network, batch)
     (seen,) = asked
     torch.testing.assert_close(seen[:, 0], weak[~labelled])
     # The loss is that of all clips: what the teacher says of the others has no part in it.
     logits = task.network(strong.flatten(0, 1)[:, None]).unflatten(0, strong.shape[:2])
     taught = teacher(weak.flatten(0, 1)[:, None]).unflatten(0, weak.shape[:2])
-    expected = exclusive_mask_loss(logits[labelled], labels[labelled]) + pseudo_label_loss(
-        logits[~labelled], taught[~labelled], training.least
+    expected = exclusive_mask_loss(logits[labelled], labels[labelled]) + believed_loss(
+        logits[~labelled], *pseudo_labels(taught[~labelled], training.least)
     )
     torch.testing.assert_close(found, expected)
+
+
+def test_a_piece_of_another_clip_brings_what_is_known_of_it(hearts, tmp_path, rng):
+    recipe = read_recipe(small_recipe(tmp_path, "mean_teacher_unet", pasted=1.0))
+    training = _checked(SemiSupervisedTraining, recipe.training, "mean_teacher_unet")
+    task = SemiSupervisedTask(hearts, tmp_path, training, UNetConfig(widths=[8, 16], stem=2))
+    seen = []
+    task.network.register_forward_hook(lambda _, given, __: seen.append(given[0]))
+    teacher = UNet(UNetConfig(widths=[8, 16], stem=2), len(task.classes))
+    task.meet_teacher(teacher)
+    strong, _, labels, labelled, _, source, where = batch = task.batch(0.9, rng)
+    task.loss(task.network, batch)
+    (frames,) = seen
+    (known,), (other,) = (np.flatnonzero(labelled.all(dim=1) == has) for has in (True, False))
+    assert where.any(dim=(1, 2)).tolist() == [not has for has in labelled.all(dim=1)]
+    assert source[other] == known
+    frames = frames.unflatten(0, strong.shape[:2])[:, :, 0]
+    torch.testing.assert_close(frames[other][:, where[other]], strong[known][:, where[other]])
+    torch.testing.assert_close(frames[other][:, ~where[other]], strong[other][:, ~where[other]])
+    torch.testing.assert_close(frames[known], strong[known])
+    # Under the piece the expert's mask counts fully.
+    targets, sure = task._believed(teacher, strong, labels, labelled)
+    targets, sure = pasted(targets, source, where), pasted(sure, source, where)
+    assert torch.equal(targets[other][:, where[other]], labels[known][:, where[other]].long())
+    assert bool((sure[other][:, where[other]] == 1).all())
 
 
 def test_contraction_counts_where_both_frames_of_a_patient_have_masks(hearts, tmp_path, rng):
     recipe = read_recipe(small_recipe(tmp_path, "mean_teacher_unet", unlabelled=0.0, labels=1.0))
     plain = _checked(SemiSupervisedTraining, recipe.training, "mean_teacher_unet")
     task = SemiSupervisedTask(hearts, tmp_path, plain, UNetConfig(widths=[8, 16], stem=2))
-    batch = strong, _, labels, labelled, _ = task.batch(0.9, rng)
+    batch = strong, _, labels, labelled, *_ = task.batch(0.9, rng)
     assert labelled.all()
     without = task.loss(task.network, batch)
     task.training = replace(plain, contraction=2.0)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from echomotion.core import DataError, Masks
+from echomotion.core import APICAL_CLASSES, Clip, DataError, Masks
 from echomotion.core.masks import LV_CAVITY, LV_MYOCARDIUM
 from echomotion.datasets.camus import CamusFrame, read_camus
 from echomotion.evaluation import beat_masks
@@ -31,7 +31,9 @@ from echomotion.models.segmenters.steadying import STEADY_S
 from echomotion.preprocess.quality import frame_quality
 from echomotion.preprocess.sector import find_sector
 
-PARTS = ("stills", "ejection_fraction", "pairs", "beats", "degraded", "speed")
+PARTS = ("stills", "ejection_fraction", "pairs", "beats", "degraded", "degraded_beats", "speed")
+# The parts in which pictures are made worse, and what is shown in them.
+DEGRADED = {"degraded": "single frames", "degraded_beats": "simulated beats"}
 JUDGED = (LV_CAVITY, LV_MYOCARDIUM)
 _SPEED_FRAMES = 100
 # About how long systole takes; CAMUS does not say.
@@ -62,7 +64,7 @@ def benchmark_segmentation(
     parts : sequence of str
         Of :data:`PARTS`.
     beats, degraded_patients : int
-        How many beats of each kind, and how many patients with degraded pictures.
+        How many beats of each kind, whole and degraded, and how many patients with degraded pictures.
     progress : callable, optional
         Called with (what, done, total).
 
@@ -97,7 +99,12 @@ def benchmark_segmentation(
     if "beats" in parts:
         out["beats"] = {kind: _beats(segmenters, data, kind, beats, say) for kind in beat_masks.KINDS}
     if "degraded" in parts:
-        out["degraded"] = _degraded(segmenters, frames[: 2 * degraded_patients], say)
+        shown = [(frame.clip, expert_masks(frame)) for frame in frames[: 2 * degraded_patients]]
+        out["degraded"] = _degraded(segmenters, shown, "degraded", say)
+    if "degraded_beats" in parts:
+        some = beat_masks.validation_beats(data, "simulated", beats)
+        shown = [(beat.clip, Masks(beat.labels, APICAL_CLASSES, model="truth")) for beat in some]
+        out["degraded_beats"] = _degraded(segmenters, shown, "degraded beats", say)
     if "speed" in parts:
         out["speed"] = [_speed(one, say) for one in segmenters]
     return finite(out)
@@ -214,21 +221,24 @@ def _beats(segmenters: Sequence[Segmenter], data: str | Path, kind: str, count: 
     return rows
 
 
-def _degraded(segmenters: Sequence[Segmenter], frames: list[CamusFrame], say: Say) -> list[dict[str, Any]]:
-    """Mean Dice of each class by kind and strength; strength 0 is the picture as it is."""
+def _degraded(
+    segmenters: Sequence[Segmenter], shown: list[tuple[Clip, Masks]], what: str, say: Say
+) -> list[dict[str, Any]]:
+    """Mean Dice of each class by kind and strength over all frames; strength 0 is the clip as it is."""
     rows = []
     settings = [("none", 0.0)] + [(kind, strength) for kind in KINDS for strength in STRENGTHS]
     for one in segmenters:
         for done, (kind, strength) in enumerate(settings, start=1):
             scores: dict[str, list[float]] = {klass: [] for klass in JUDGED}
-            for number, frame in enumerate(frames):
-                clip = frame.clip if kind == "none" else degraded(frame.clip, kind, strength, seed=number)
-                masks, true = one.segment(clip), expert_masks(frame)
+            for number, (clip, true) in enumerate(shown):
+                worse = clip if kind == "none" else degraded(clip, kind, strength, seed=number)
+                found = one.segment(worse)
                 for klass in JUDGED:
-                    scores[klass].append(dice(masks.mask(klass)[0], true.mask(klass)[0]))
-            row = {"model": one.name, "kind": kind, "strength": strength, "frames": len(frames)}
+                    scores[klass] += map(dice, found.mask(klass), true.mask(klass))
+            count = sum(clip.n_frames for clip, _ in shown)
+            row = {"model": one.name, "kind": kind, "strength": strength, "frames": count}
             rows.append({**row, **{klass: float(np.nanmean(values)) for klass, values in scores.items()}})
-            say(f"{one.name}: degraded", done, len(settings))
+            say(f"{one.name}: {what}", done, len(settings))
     return rows
 
 

@@ -187,23 +187,41 @@ def exclusive_mask_loss(logits: Tensor, labels: Tensor) -> Tensor:
     return dice_loss(log[:, 1:].exp(), target) - (whole * log).sum(dim=1).mean()
 
 
-def pseudo_label_loss(logits: Tensor, taught: Tensor, least: float = 0.7) -> Tensor:
-    """Cross-entropy with what a teacher says, each pixel weighted by how sure the teacher is.
+def pseudo_labels(taught: Tensor, least: float = 0.7) -> tuple[Tensor, Tensor]:
+    """What a teacher says of each pixel, and how far it is listened to.
 
-    The weight rises from 0 at a probability of `least` of the teacher's class to 1 at certainty; the mean is over all
-    pixels, so that a teacher who knows little teaches little.
+    The weight rises from 0 at a probability of `least` of the teacher's class to 1 at certainty.
 
     Parameters
     ----------
-    logits, taught : float (F, K + 1, h, w)
-        The pupil's, and the teacher's logits of the same frames.
+    taught : float (F, K + 1, h, w)
+        The teacher's logits.
     least : float
+
+    Returns
+    -------
+    labels : int (F, h, w)
+    weight : float (F, h, w)
+    """
+    probability, label = taught.softmax(dim=1).max(dim=1)
+    return label, ((probability - least) / (1 - least)).clamp(0, 1)
+
+
+def believed_loss(logits: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
+    """Cross-entropy with labels that are believed as far as their weight says.
+
+    The mean is over all pixels, so that a teacher who knows little teaches little.
+
+    Parameters
+    ----------
+    logits : float (F, K + 1, h, w)
+    labels : int (F, h, w)
+    weight : float (F, h, w)
+        0 to 1.
     """
     if not len(logits):
         return logits.sum()
-    probability, label = taught.softmax(dim=1).max(dim=1)
-    weight = ((probability - least) / (1 - least)).clamp(0, 1)
-    return (weight * functional.cross_entropy(logits, label, reduction="none")).mean()
+    return (weight * functional.cross_entropy(logits, labels, reduction="none")).mean()
 
 
 def boundary_constraint(probability: Tensor, near: Tensor) -> Tensor:

@@ -24,11 +24,18 @@ from echomotion.datasets.splits import split_off
 from echomotion.models.layers.efficientnet import EfficientNetLite0, load_imagenet
 from echomotion.models.layers.fixed_norm import measured_statistics
 from echomotion.models.layers.unet_encoder import UNetEncoder
-from echomotion.models.losses import boundary_constraint, contraction_loss, exclusive_mask_loss, pseudo_label_loss
+from echomotion.models.losses import (
+    believed_loss,
+    boundary_constraint,
+    contraction_loss,
+    exclusive_mask_loss,
+    pseudo_labels,
+)
 from echomotion.models.segmenters.ncmnet_network import NCMNetConfig, NCMNetwork
 from echomotion.models.segmenters.unet import UNet, UNetConfig
 from echomotion.models.weights import find_weights, read_part
 from echomotion.simulate.joined import JoinedBeat
+from echomotion.training.mixing import draw_pastes, pasted
 from echomotion.training.sparse_videos import (
     PHASES,
     SparseVideo,
@@ -83,6 +90,8 @@ class SemiSupervisedTraining:
         Part of the run over which it rises to that.
     least : float
         Probability from which on the teacher is listened to.
+    pasted : float
+        Share of the clips without masks that get a piece of another clip of the step (:mod:`.mixing`).
     boundary : float
         Weight of the boundaries' constraint.
     contraction : float
@@ -120,6 +129,7 @@ class SemiSupervisedTraining:
     unlabelled: float = 1.0
     rise: float = 0.3
     least: float = 0.7
+    pasted: float = 0.0
     boundary: float = 0.5
     contraction: float = 0.0
     coarse: float = 0.5
@@ -181,7 +191,7 @@ class SemiSupervisedTask:
         self.teacher = teacher
 
     def batch(self, share: float, rng: np.random.Generator) -> tuple[Tensor, ...]:
-        """Tensors as :class:`echomotion.training.sparse_videos.SparseDraw` has them, axis of the clips first."""
+        """Tensors as :class:`.sparse_videos.SparseDraw` and :class:`.mixing.Pastes` have them, clips first."""
         own = self.training
         self.share = share
         size = own.early_grid if share < own.early_share else own.grid
@@ -195,22 +205,26 @@ class SemiSupervisedTask:
             length = min(own.length, min(len(video.frames) for video in items))
             numbers = self._mixed(items, max(1, own.frames // length), rng)
             draws = [draw_sparse(items[i], length, size, rng, plain) for i in numbers]
-        return tuple(torch.from_numpy(array) for array in stacked_draws(draws))
+        without = np.array([not draw.labelled.any() for draw in draws])
+        pastes = draw_pastes(without, size, own.pasted, rng)
+        return tuple(torch.from_numpy(array) for array in (*stacked_draws(draws), *pastes))
 
     def loss(self, network: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
         """Masks where there are some, the teacher elsewhere, boundaries everywhere."""
-        strong, weak, labels, labelled, near = batch
+        strong, weak, labels, labelled, near, source, where = batch
         own = self.training
+        weight = own.unlabelled * min(1.0, self.share / own.rise if own.rise > 0 else 1.0)
+        believed = None
+        if weight > 0 and self.teacher is not None and not bool(labelled.all()):
+            targets, sure = self._believed(self.teacher, weak, labels, labelled)
+            strong, targets, sure = (pasted(values, source, where) for values in (strong, targets, sure))
+            believed = targets[~labelled], sure[~labelled]
         logits, coarse = clip_logits(network, strong)
         total = exclusive_mask_loss(logits[labelled], labels[labelled])
         if coarse is not None and own.coarse:
             total = total + own.coarse * exclusive_mask_loss(coarse[labelled], labels[labelled])
-        weight = own.unlabelled * min(1.0, self.share / own.rise if own.rise > 0 else 1.0)
-        if weight > 0 and self.teacher is not None and not bool(labelled.all()):
-            asked = ~labelled.all(dim=1)
-            with torch.no_grad():
-                taught, _ = clip_logits(self.teacher, weak[asked])
-            total = total + weight * pseudo_label_loss(logits[~labelled], taught[~labelled[asked]], own.least)
+        if believed is not None:
+            total = total + weight * believed_loss(logits[~labelled], *believed)
         if own.boundary and bool(near.any()):
             foreground = logits.softmax(dim=2)[:, :, 1:].flatten(0, 1)
             coarse_view = functional.avg_pool2d(foreground, _COARSE).unflatten(0, logits.shape[:2])
@@ -221,6 +235,15 @@ class SemiSupervisedTask:
             cavity = logits[known].softmax(dim=2)[:, :, _CAVITY]
             total = total + own.contraction * contraction_loss(cavity, labels[known] == _CAVITY)
         return total
+
+    @torch.no_grad()
+    def _believed(self, teacher: nn.Module, weak: Tensor, labels: Tensor, labelled: Tensor) -> tuple[Tensor, Tensor]:
+        """Labels (B, T, S, S) and how far they are believed: the teacher's where there is no mask."""
+        targets, sure = labels.long(), torch.ones(labels.shape, device=labels.device)
+        asked = ~labelled.all(dim=1)
+        taught, _ = clip_logits(teacher, weak[asked])
+        targets[~labelled], sure[~labelled] = pseudo_labels(taught[~labelled[asked]], self.training.least)
+        return targets, sure
 
     @torch.inference_mode()
     def validate(self, network: nn.Module) -> dict[str, float]:
