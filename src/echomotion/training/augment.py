@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from echomotion.training.bending import perhaps_bent
 from echomotion.training.open_valve import perhaps_open_valve
 
 Image = NDArray[np.float32]
@@ -240,5 +241,6 @@ def augment_frame(
     """
     reach, slightly = draw_reach(plain, rng)
     placed, placed_labels = random_placement(image, labels, size, rng, reach)
-    pictures = perhaps_open_valve([placed], [placed_labels], rng)
-    return seen_otherwise(pictures, rng, slightly=slightly)[0], placed_labels
+    bent, bent_labels = perhaps_bent([placed], [placed_labels], rng)
+    pictures = perhaps_open_valve(bent, bent_labels, rng)
+    return seen_otherwise(pictures, rng, slightly=slightly)[0], bent_labels[0]

@@ -22,6 +22,7 @@ from echomotion.datasets.splits import chosen_names
 from echomotion.io import read_clip
 from echomotion.simulate.joined import JoinedBeat, square_frames
 from echomotion.training.augment import draw_reach, place_image, place_labels, placement_matrix, seen_otherwise
+from echomotion.training.bending import perhaps_bent
 from echomotion.training.open_valve import perhaps_open_valve
 
 # What a beat moves on from frame to frame, in parts of a contraction: 8 to 20 frames in systole.
@@ -156,13 +157,15 @@ def _drawn(
     reach, slightly = draw_reach(plain, rng)
     shape = (frames.shape[1], frames.shape[2])
     matrix = placement_matrix(shape, size, rng, reach)
-    weak = [place_image(frame, matrix, size) for frame in frames]
+    placed = [place_image(frame, matrix, size) for frame in frames]
+    known = labels if contours is None else contours
+    weak, outlines = perhaps_bent(placed, [place_labels(label, matrix, size) for label in known], rng)
     if contours is not None:
-        weak = perhaps_open_valve(weak, [place_labels(label, matrix, size) for label in contours], rng)
+        weak = perhaps_open_valve(weak, outlines, rng)
     # What a teacher says of a clip without masks teaches nothing to a pupil who sees the same.
     strong = seen_otherwise(weak, rng, slightly=slightly and bool(labelled.any()))
-    placed = np.stack([place_labels(label, matrix, size) for label in labels])
-    return SparseDraw(np.stack(strong), np.stack(weak), placed, labelled, near)
+    shown = np.stack(outlines) * labelled[:, None, None]
+    return SparseDraw(np.stack(strong), np.stack(weak), shown, labelled, near)
 
 
 def stacked_draws(draws: Iterable[SparseDraw]) -> tuple[NDArray[np.generic], ...]:
