@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from echomotion.core.masks import Masks
-from echomotion.core.measurement import Measurement, Phases
+from echomotion.core.measurement import Phases
 from echomotion.core.subject import Subject
 from echomotion.core.tracks import Layer, Tracks
 from echomotion.core.views import SegmentModel, View
@@ -27,6 +27,7 @@ from echomotion.measure.strain_rate import FILTER_S
 from echomotion.measure.strain_types import StrainOptions
 from echomotion.measure.volumes import VolumeCurve, volume_measurements
 from echomotion.measure.wall_measurements import WallResult, wall_measurements
+from echomotion.measure.wall_seen import doubt_volumes
 
 
 @dataclass(frozen=True)
@@ -125,14 +126,6 @@ def clip_measurements(
         points, reasons = measuring_line(masks, spacing_mm)
         lines = dimension_curves(points, spacing_mm, reasons=reasons, method="measuring line across the masks")
         return WallResult(tuple(dimension_measurements(lines, phases, times_s, view, chosen.subject)), {})
-    rows: list[Measurement] = volume_measurements(
-        masks, phases, times_s, spacing_mm, view, curve=curve, convention=chosen.convention
-    )
-    if view is not View.PSAX:
-        rows += shape_measurements(curve, phases, times_s, view)
-    if view in (View.A4C, View.A2C, View.UNKNOWN):
-        recording = ApicalView(masks, phases, times_s, spacing_mm, view, curve)
-        rows += atrial_measurements(recording, subject=chosen.subject, technique=chosen.technique)
     wall = wall_measurements(
         tracks,
         phases,
@@ -145,4 +138,11 @@ def clip_measurements(
         frames=frames,
         reason=reason,
     )
+    volumes = volume_measurements(masks, phases, times_s, spacing_mm, view, curve=curve, convention=chosen.convention)
+    rows = doubt_volumes(volumes, next(iter(wall.curves.values()), ()))
+    if view is not View.PSAX:
+        rows += shape_measurements(curve, phases, times_s, view)
+    if view in (View.A4C, View.A2C, View.UNKNOWN):
+        recording = ApicalView(masks, phases, times_s, spacing_mm, view, curve)
+        rows += atrial_measurements(recording, subject=chosen.subject, technique=chosen.technique)
     return WallResult((*rows, *wall.measurements), wall.curves)
