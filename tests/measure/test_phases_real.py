@@ -11,7 +11,7 @@ from echomotion.measure.phases import find_phases
 
 @pytest.mark.slow
 def test_end_systole_is_where_the_wall_is_shortest_not_where_masks_fail(echo_data):
-    """Masks that follow the leaflets while the mitral valve opens, as those of the first weights did, mislead nobody."""
+    """Masks that follow the leaflets while the mitral valve opens do not decide."""
     clip = em.read_clip(echo_data / "clips" / "apical4_echotracker_45f.mp4")
     analysis = em.analyze(clip)
     tracks = analysis.tracks["mid_wall"]
