@@ -27,7 +27,7 @@ from echomotion.measure.strain_rate import FILTER_S
 from echomotion.measure.strain_types import StrainOptions
 from echomotion.measure.volumes import VolumeCurve, volume_measurements
 from echomotion.measure.wall_measurements import WallResult, wall_measurements
-from echomotion.measure.wall_seen import doubt_volumes
+from echomotion.measure.wall_seen import doubt_volumes, wall_doubts
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def clip_measurements(
     forward_backward_px : mapping of Layer to (N,) or (N, T), optional
         Forward-backward error of each line's points, to judge segments by.
     frames : uint8 (T, H, W), optional
-        The pictures, for the same.
+        The pictures, for the same, and to see whether the wall is brighter than the blood.
     reason : str
         Why there are no tracks, where there are none.
 
@@ -139,7 +139,8 @@ def clip_measurements(
         reason=reason,
     )
     volumes = volume_measurements(masks, phases, times_s, spacing_mm, view, curve=curve, convention=chosen.convention)
-    rows = doubt_volumes(volumes, next(iter(wall.curves.values()), ()))
+    followed = next(iter(wall.curves.values()), ())
+    rows = doubt_volumes(volumes, wall_doubts(phases, times_s, view, followed, curve.walls, frames))
     if view is not View.PSAX:
         rows += shape_measurements(curve, phases, times_s, view)
     if view in (View.A4C, View.A2C, View.UNKNOWN):
