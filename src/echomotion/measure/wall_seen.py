@@ -2,8 +2,8 @@
 
 Lang et al. 2015 (doi 10.1016/j.echo.2014.10.003) ask for contrast where two or more neighbouring segments of an apical
 view are poorly seen. A segment counts as that where its tracking was rejected, or where the inner half of the wall is
-no brighter than the blood beside it. Two neighbours are so on none of 60 recorded frames of CAMUS, and on 27 and 33 % of
-these with a quarter and half of the beams in shadow (`evaluation/degraded.py`).
+no brighter than the blood beside it. Two neighbours are so on none of 60 recorded frames of CAMUS, and on 27 and 33 %
+of these with a quarter and half of the beams in shadow (`evaluation/degraded.py`).
 """
 
 from __future__ import annotations
