@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import cv2
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 
 import echomotion as em
+from echomotion.analysis import compose
 from echomotion.core import Status, View
 from echomotion.report.study import BULLSEYES, RESULTS, save_study
 from echomotion.study import check_views, compose_study
@@ -34,6 +36,18 @@ def test_the_heart_is_the_mean_of_its_views(views):
     # Equal views at right angles are a body of revolution: biplane and single-plane agree.
     assert study["ejection_fraction"].value == pytest.approx(views[View.A4C]["ejection_fraction"].value, abs=0.01)
     assert study["mechanical_dispersion"].value < 0.11
+
+
+def test_a_view_whose_wall_is_not_seen_casts_doubt_on_biplane_volumes(views):
+    two = views[View.A2C]
+    dark = replace(two.clip, frames=np.full_like(two.clip.frames, 20))
+    hidden = compose(dark, two.masks, {}, two.phases, reason="nothing to follow")
+    assert "no brighter than the blood" in hidden["ejection_fraction"].reason
+    study = compose_study({**views, View.A2C: hidden})
+    fraction = study["ejection_fraction"]
+    assert fraction.status is Status.LOW_CONFIDENCE
+    assert "A2C: the wall is no brighter than the blood" in fraction.reason
+    assert study["left_atrial_volume"].reason == compose_study(views)["left_atrial_volume"].reason
 
 
 def test_a_missing_view_gives_status_and_reason(views):

@@ -146,6 +146,7 @@ def compose(
         warnings,
         dict(provenance or {}),
         {str(layer): np.asarray(errors) for layer, errors in (forward_backward_px or {}).items()},
+        dict(found.doubts),
     )
 
 

@@ -85,6 +85,8 @@ class Analysis:
     forward_backward_px : dict of str to float (N,)
         By layer name: how far each point misses its start when it is followed to end-systole and back; empty where that
         was not tried.
+    wall_doubts : dict of int to list of str
+        By the number of the beat: why the border of the ventricle is uncertain, and its volumes with it.
     keypoints : Keypoints, optional
         Of a parasternal long axis.
     """
@@ -98,6 +100,7 @@ class Analysis:
     warnings: tuple[str, ...] = ()
     provenance: dict[str, Any] = field(default_factory=dict)
     forward_backward_px: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    wall_doubts: dict[int, list[str]] = field(default_factory=dict)
     keypoints: Keypoints | None = None
 
     def __getitem__(self, name: str) -> Measurement:

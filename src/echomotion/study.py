@@ -138,7 +138,14 @@ def _biplane(views: dict[View, Analysis], options: AnalysisOptions) -> list[Meas
         plan = (*_VOLUMES, ("left_atrial_volume", "mL"), ("left_atrial_volume_index", "mL/m2"))
         return [judged(name, float("nan"), unit, "biplane", missing=reason) for name, unit in plan]
     first, second = (
-        ApicalView(found.masks, found.phases, found.clip.times_s, found.clip.spacing_mm, found.clip.view)
+        ApicalView(
+            found.masks,
+            found.phases,
+            found.clip.times_s,
+            found.clip.spacing_mm,
+            found.clip.view,
+            wall_doubts=found.wall_doubts,
+        )
         for found in (views[view] for view in BIPLANE_VIEWS)
     )
     rows = biplane_measurements(first, second, technique=how.technique, convention=how.convention)

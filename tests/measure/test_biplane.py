@@ -1,6 +1,7 @@
 """Biplane volumes of phantoms and of expert masks whose published values are known."""
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -68,6 +69,21 @@ def test_a_foreshortened_view_and_beats_of_another_rate_are_marked():
         assert "foreshortened" in rows[name].reason
     slow = recording(View.A2C, (20, 16, 20), (82, 68, 82), phases=phases_from_user(0.0, 0.3, 1.2))
     assert "differ by 33 % in length" in by_name(biplane_measurements(FOUR, slow))["stroke_volume"].reason
+
+
+def test_a_wall_that_is_not_seen_in_either_view_casts_doubt_on_its_beat_alone():
+    phases = Phases((*FOUR.phases.beats, *FOUR.phases.beats), "area", 1.0)
+    four = replace(FOUR, phases=phases)
+    two = replace(TWO, phases=phases, wall_doubts={1: ["its border is guessed"]})
+    for pair in ((four, two), (two, four)):
+        volumes = [r for r in biplane_measurements(*pair) if r.name == "ejection_fraction"]
+        whole, doubted, mean = volumes
+        assert whole.status is Status.OK
+        assert doubted.status is mean.status is Status.LOW_CONFIDENCE
+        assert "A2C: its border is guessed" in doubted.reason
+        assert doubted.value == whole.value
+    lengths = [r for r in biplane_measurements(four, two) if r.name == LENGTH_DIFFERENCE]
+    assert {r.status for r in lengths} == {Status.OK}
 
 
 def test_several_beats_are_paired_in_order_and_averaged():

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from echomotion.core.masks import Masks
 from echomotion.core.measurement import Beat, Measurement, Phases
@@ -40,6 +41,9 @@ class ApicalView:
     view : View
     curve : VolumeCurve, optional
         From :func:`echomotion.measure.volumes.volume_curve`, where it was made before.
+    wall_doubts : mapping of int to sequence of str
+        By the number of the beat, as :func:`echomotion.measure.wall_seen.wall_doubts` finds them: why the border of the
+        ventricle, and so its volume, is uncertain.
     """
 
     masks: Masks
@@ -48,6 +52,7 @@ class ApicalView:
     spacing_mm: tuple[float, float] | None
     view: View
     curve: VolumeCurve | None = None
+    wall_doubts: Mapping[int, Sequence[str]] = field(default_factory=dict)
 
 
 def refusal(first: ApicalView, second: ApicalView, what: str) -> str:
@@ -108,9 +113,9 @@ def biplane_measurements(
     list of Measurement
         For each pair of beats ``end_diastolic_volume``, ``end_systolic_volume``, ``stroke_volume``,
         ``ejection_fraction`` and ``long_axis_difference`` (how much the views differ in length at end-diastole, in %;
-        over 10 % the volumes are of low confidence, since a view is then likely foreshortened); where there are
-        several, then the means over beats with ``beat`` None. All have ``view`` None; `frames` are those of the first
-        view, then those of the second.
+        over 10 % the volumes are of low confidence, since a view is then likely foreshortened; so they are where either
+        view's wall is doubted); where there are several, then the means over beats with ``beat`` None. All have
+        ``view`` None; `frames` are those of the first view, then those of the second.
 
     Raises
     ------
@@ -152,6 +157,7 @@ def biplane_measurements(
             problems = [problems[0] or problems[1]] * 2
         difference = _length_difference(planes[0], problems[0], frames[0], k)
         doubt = shared_doubts(first, second, pair)
+        doubt += [f"{r.view}: {why}" for r in (first, second) for why in r.wall_doubts.get(k, ())]
         if difference.value > MAX_LENGTH_DIFFERENCE:
             doubt.append(difference.reason)
         length = None if any(problems) else shared_length([p for pair in planes for p in pair if p], rule)

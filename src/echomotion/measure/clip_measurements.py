@@ -140,10 +140,11 @@ def clip_measurements(
     )
     volumes = volume_measurements(masks, phases, times_s, spacing_mm, view, curve=curve, convention=chosen.convention)
     followed = next(iter(wall.curves.values()), ())
-    rows = doubt_volumes(volumes, wall_doubts(phases, times_s, view, followed, curve.walls, frames))
+    unseen = wall_doubts(phases, times_s, view, followed, curve.walls, frames)
+    rows = doubt_volumes(volumes, unseen)
     if view is not View.PSAX:
         rows += shape_measurements(curve, phases, times_s, view)
     if view in (View.A4C, View.A2C, View.UNKNOWN):
         recording = ApicalView(masks, phases, times_s, spacing_mm, view, curve)
         rows += atrial_measurements(recording, subject=chosen.subject, technique=chosen.technique)
-    return WallResult((*rows, *wall.measurements), wall.curves)
+    return WallResult((*rows, *wall.measurements), wall.curves, unseen)

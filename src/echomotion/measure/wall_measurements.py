@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -32,10 +32,14 @@ class WallResult:
     measurements : tuple of Measurement
     curves : mapping of str to tuple of StrainCurves
         Of every beat, by layer (``mid_wall``, ``endocardial``, ``epicardial``, ``full_wall``) and ``radial``.
+    doubts : mapping of int to list of str
+        By the number of the beat: why the wall, and so what it encloses, is uncertain
+        (:func:`echomotion.measure.wall_seen.wall_doubts`).
     """
 
     measurements: tuple[Measurement, ...]
     curves: Mapping[str, tuple[StrainCurves, ...]]
+    doubts: Mapping[int, list[str]] = field(default_factory=dict)
 
 
 def wall_measurements(
