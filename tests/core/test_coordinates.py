@@ -17,11 +17,11 @@ fractions = st.floats(0.0, 1.0)
 
 @st.composite
 def geometries(draw: st.DrawFn) -> Geometry:
-    """A resize, a crop, a letterbox, or two of them after each other."""
+    """A resize, a crop, a letterbox, a turn, or two of them after each other."""
     shape = draw(shapes)
 
     def one(start: tuple[int, int]) -> Geometry:
-        kind = draw(st.sampled_from(["resize", "crop", "letterbox", "identity"]))
+        kind = draw(st.sampled_from(["resize", "crop", "letterbox", "upside_down", "identity"]))
         if kind == "resize":
             return Geometry.resize(start, draw(shapes))
         if kind == "crop":
@@ -31,7 +31,7 @@ def geometries(draw: st.DrawFn) -> Geometry:
             x0, y0 = draw(st.floats(-100, 500)), draw(st.floats(-100, 500))
             width, height = draw(st.floats(2, 2000)), draw(st.floats(2, 2000))
             return Geometry.letterbox(start, (x0, y0, x0 + width, y0 + height), draw(shapes), draw(st.floats(0.3, 3)))
-        return Geometry.identity(start)
+        return Geometry.upside_down(start) if kind == "upside_down" else Geometry.identity(start)
 
     first = one(shape)
     return first.then(one(first.grid_shape)) if draw(st.booleans()) else first
@@ -75,6 +75,14 @@ def test_a_warp_agrees_with_the_point_map(grid):
     y, x = np.mgrid[: grid[0], : grid[1]]
     centre = np.array([(warped * x).sum(), (warped * y).sum()]) / warped.sum()
     np.testing.assert_allclose(centre, geometry.to_grid([100, 40]), atol=0.05)
+
+
+def test_upside_down_the_last_row_comes_first(rng):
+    image = rng.integers(0, 255, (5, 7), dtype=np.uint8)
+    turned = Geometry.upside_down(image.shape)
+    np.testing.assert_array_equal(turned.warp(image), image[::-1])
+    np.testing.assert_allclose(turned.to_grid([[2.0, 0.0]]), [[2.0, 4.0]])
+    assert turned.then(turned) == Geometry.identity(image.shape)
 
 
 @pytest.mark.parametrize(

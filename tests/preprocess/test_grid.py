@@ -39,6 +39,17 @@ def test_a_part_too_dark_to_be_found_does_not_move_the_heart(rng, dark):
     assert np.abs(geometry.to_grid(corners) - whole.to_grid(corners)).max() < 2.6
 
 
+def test_a_fan_that_hangs_upside_down_is_turned_over(rng):
+    """Models see the same frames, and what they find lies where it is in the picture."""
+    clip = _clip(rng)
+    upright, geometry = to_model_grid(clip, (256, 256))
+    turned, there = to_model_grid(clip.with_(frames=np.ascontiguousarray(clip.frames[:, ::-1])), (256, 256))
+    np.testing.assert_array_equal(turned, upright)
+    points = np.array([[100.0, 30.0], [340.0, 300.0]])
+    mirrored = points * [1, -1] + [0, FAN.shape[0] - 1]
+    np.testing.assert_allclose(there.to_grid(mirrored), geometry.to_grid(points))
+
+
 def test_a_fan_that_is_whole_stays_as_it_was_found():
     """Neither a margin before the probe nor a trace of tilt changes anything."""
     fan = Sector((220.0, 8.0), (-0.65, 0.655), 30.0, 330.0, (350, 440))

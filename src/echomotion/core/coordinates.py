@@ -29,7 +29,7 @@ class Geometry:
     native_shape, grid_shape : (int, int)
         Rows and columns on either side.
     scale : (float, float)
-        Factor along x and along y, both positive.
+        Factor along x and along y; negative along an axis that is mirrored.
     offset : (float, float)
         Grid pixels added along x and along y.
     """
@@ -44,13 +44,18 @@ class Geometry:
             shape = getattr(self, name)
             if len(shape) != 2 or min(shape) < 1:
                 raise DataError(f"Geometry.{name} is {shape}; two positive lengths are needed")
-        if not np.isfinite(self.scale + self.offset).all() or min(self.scale) <= 0:
-            raise DataError(f"Geometry scale {self.scale} must be positive and finite, offset {self.offset} finite")
+        if not np.isfinite(self.scale + self.offset).all() or 0 in self.scale:
+            raise DataError(f"Geometry scale {self.scale} must be finite and not 0, offset {self.offset} finite")
 
     @classmethod
     def identity(cls, shape: tuple[int, int]) -> Geometry:
         """The map of a frame onto itself."""
         return cls(shape, shape, (1.0, 1.0), (0.0, 0.0))
+
+    @classmethod
+    def upside_down(cls, shape: tuple[int, int]) -> Geometry:
+        """The last row becomes the first."""
+        return cls(shape, shape, (1.0, -1.0), (0.0, shape[0] - 1.0))
 
     @classmethod
     def crop(cls, shape: tuple[int, int], x0: float, y0: float, width: int, height: int) -> Geometry:

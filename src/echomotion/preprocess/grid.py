@@ -44,9 +44,18 @@ def model_geometry(clip: Clip, grid_shape: tuple[int, int], sector: Sector | Non
 
 
 def to_model_grid(clip: Clip, grid_shape: tuple[int, int]) -> tuple[NDArray[np.uint8], Geometry]:
-    """Frames on the model's grid, uint8 (T, h, w), with what lies outside the fan blackened, and the map there."""
+    """Frames on the model's grid, uint8 (T, h, w), with what lies outside the fan blackened, and the map there.
+
+    A fan that hangs upside down, its tip below, is turned over: networks have seen hearts under the probe alone.
+    """
+    placed = Geometry.identity(clip.shape)
     sector = find_sector(clip.frames, pixel_aspect=clip.pixel_aspect)
+    if sector is None:
+        turned = clip.with_(frames=np.ascontiguousarray(clip.frames[:, ::-1]))
+        sector = find_sector(turned.frames, pixel_aspect=clip.pixel_aspect)
+        if sector is not None:
+            clip, placed = turned, Geometry.upside_down(clip.shape)
     sector = None if sector is None else whole_fan(sector)
     frames = clip.frames if sector is None else mask_outside(clip.frames, sector)
     geometry = model_geometry(clip, grid_shape, sector)
-    return np.stack([geometry.warp(frame) for frame in frames]), geometry
+    return np.stack([geometry.warp(frame) for frame in frames]), placed.then(geometry)

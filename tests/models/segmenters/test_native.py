@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from echomotion.core import Geometry, Masks
-from echomotion.models.segmenters.native import empty_where_dark, without_islands
+from echomotion.models.segmenters.native import empty_where_dark, labels_from_probability, without_islands
 
 
 def test_a_second_piece_goes_and_a_hole_is_filled():
@@ -31,6 +31,16 @@ def test_background_that_reaches_the_border_stays():
     labels[10:30, 10:20] = 0
     assert np.array_equal(without_islands(labels), labels)
     assert not without_islands(np.zeros((8, 8), np.uint8)).any()
+
+
+def test_labels_of_a_turned_grid_lie_where_the_picture_has_them():
+    probability = np.zeros((2, 64, 64), np.float32)
+    probability[0], probability[1, 40:56, 8:30] = 0.5, 1.0
+    upright = Geometry.resize((100, 128), (64, 64))
+    turned = Geometry.upside_down((100, 128)).then(upright)
+    labels = labels_from_probability(probability, upright)
+    assert labels[70:80, 20:50].all()
+    assert np.array_equal(labels_from_probability(probability, turned), labels[::-1])
 
 
 def test_darkness_has_no_heart():

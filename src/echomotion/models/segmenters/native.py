@@ -82,11 +82,10 @@ def _occupied(probability: NDArray[np.floating], geometry: Geometry) -> tuple[in
     if columns == 0:
         return None
     # As far as bilinear reading and, where the frame is coarser than the grid, its low-pass reach.
-    reach = 2 + 2 * np.maximum(geometry.scale, 1)
-    low = np.floor(geometry.to_native(np.array([x, y]) - reach)).astype(int)
-    high = np.ceil(geometry.to_native(np.array([x + columns - 1, y + rows - 1]) + reach)).astype(int)
-    x0, y0 = np.clip(low, 0, None).tolist()
-    x1, y1 = np.minimum(high, np.array(geometry.native_shape[::-1]) - 1).tolist()
+    reach = 2 + 2 * np.maximum(np.abs(geometry.scale), 1)
+    corners = geometry.to_native([np.array([x, y]) - reach, np.array([x + columns - 1, y + rows - 1]) + reach])
+    x0, y0 = np.clip(np.floor(corners.min(axis=0)).astype(int), 0, None).tolist()
+    x1, y1 = np.minimum(np.ceil(corners.max(axis=0)).astype(int), np.array(geometry.native_shape[::-1]) - 1).tolist()
     return (x0, y0, x1 - x0 + 1, y1 - y0 + 1) if x1 >= x0 and y1 >= y0 else None
 
 
