@@ -4,9 +4,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from echomotion.core import DataError, Layer, Tracks, View, WallPoints
+from echomotion.measure.clip_measurements import tracked_phases
 from echomotion.measure.phase_signals import annulus_distance
 from echomotion.measure.phases import find_phases, phases_from_user
 from echomotion.simulate.rhythm import Rhythm, steady_rhythm
+from tests.measure.lines import as_tracks, u_shape
 from tests.phantoms import area_curve
 
 
@@ -70,6 +72,34 @@ def test_curves_that_never_stand_still_are_read_to_a_twentieth_of_a_beat(fps, bp
         limit = 0.5 / fps + 0.055 * period
         assert abs(beat.es_s - (k + systole) * period) <= limit
         assert abs(beat.ed_s - k * period) <= limit
+
+
+@pytest.mark.parametrize("where", ["before", "after"])
+def test_a_stretch_that_shows_nothing_is_no_part_of_the_recording(where):
+    times, area, _ = recording(30, 60, 1.6, offset=0.2)
+    alone = find_phases(area, times)
+    blank = np.full(20, np.nan)
+    longer = np.arange(len(area) + 20) / 30
+    shift = 20 / 30 if where == "before" else 0.0
+    padded = np.concatenate([blank, area] if where == "before" else [area, blank])
+    found = find_phases(padded, longer)
+    assert [(b.ed_s, b.es_s) for b in found.beats] == [
+        (pytest.approx(b.ed_s + shift), pytest.approx(b.es_s + shift)) for b in alone.beats
+    ]
+    assert found.confidence == pytest.approx(alone.confidence)
+
+
+def test_points_that_stay_where_they_are_on_black_frames_make_no_phase():
+    """A leader before a recording that starts in systole: its first end-diastole is not the last black frame."""
+    times, area, _ = recording(30, 60, 1.2, offset=0.15)
+    size = np.sqrt(np.concatenate([np.full(8, area.max()), area]) / area.max())
+    middle = np.array([100.0, 80.0])
+    line = as_tracks(middle + (u_shape()[:, None] - middle) * size[:, None])
+    longer = np.arange(len(size)) / 30
+    hidden = np.concatenate([np.full(8, np.nan), area])
+    alone, found = find_phases(area, times), tracked_phases(hidden, longer, None, {Layer.MID_WALL: line})
+    assert [round(b.ed_s * 30) for b in found.beats] == [round(b.ed_s * 30) + 8 for b in alone.beats]
+    assert [round(b.es_s * 30) for b in found.beats] == [round(b.es_s * 30) + 8 for b in alone.beats]
 
 
 def test_single_collapsed_masks_do_not_become_systoles(rng):

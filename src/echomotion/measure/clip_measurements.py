@@ -75,14 +75,19 @@ def tracked_phases(
 ) -> Phases:
     """Heart phases from the cavity's area together with the tracked annulus and the length of the wall.
 
-    The first line of `tracks` is read; without one the area stands alone.
+    The first line of `tracks` is read; without one the area stands alone. Before the first frame with a cavity and
+    after the last one (a black leader, another picture) there is nothing to follow, and what was tracked is not read.
     """
     line = next(iter(tracks.values()), None)
     if line is None or line.wall is None:
         return find_phases(area, times_s, r_wave_times_s)
     start = int(line.wall.queries[0, 0])
-    length = line_length(line.xy, spacing_mm, ed_frame=start)
-    return find_phases(area, times_s, r_wave_times_s, annulus=annulus_distance(line, spacing_mm), length=length)
+    length, annulus = line_length(line.xy, spacing_mm, ed_frame=start), annulus_distance(line, spacing_mm)
+    shown = np.flatnonzero(area > 0)
+    if len(shown):
+        for signal in (length, annulus):
+            signal[: shown[0]] = signal[shown[-1] + 1 :] = np.nan
+    return find_phases(area, times_s, r_wave_times_s, annulus=annulus, length=length)
 
 
 def clip_measurements(

@@ -106,6 +106,11 @@ def find_phases(
     }
     if not curves:
         raise DataError("phases need at least one of area, annulus and length")
+    # A leader or an end at which nothing is known is no part of the recording.
+    known = np.flatnonzero(np.any([np.isfinite(values) & (values > 0) for values in curves.values()], axis=0))
+    if len(known):
+        part = slice(known[0], known[-1] + 1)
+        times, curves = times[part], {name: values[part] for name, values in curves.items()}
     prepared = {name: prepare(name, values, times) for name, values in curves.items()}
     used = [signal for signal in prepared.values() if isinstance(signal, Signal)]
     refused = [reason for reason in prepared.values() if isinstance(reason, str)]
