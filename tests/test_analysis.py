@@ -8,6 +8,7 @@ import pytest
 import echomotion as em
 from echomotion.analysis import describe_clip
 from echomotion.core import Status
+from echomotion.measure.clip_measurements import MeasureOptions
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +86,29 @@ def test_a_real_clip_without_pixel_size_has_strain_and_ejection_fraction_but_no_
     assert set(result.forward_backward_px) == set(result.tracks)
     # Of 768 rows; a point that is lost would miss by tens.
     assert 0 < np.median(result.forward_backward_px["mid_wall"]) < 6
+
+
+def test_names_of_segments_are_doubted_in_a_mirrored_picture_and_nothing_else_is(echo_data):
+    clip = em.read_clip(echo_data / "clips" / "apical4_echotracker_45f.mp4", view="A4C")
+    few = clip.with_(frames=np.ascontiguousarray(clip.frames[::3, :, ::-1]), times_s=clip.times_s[::3])
+    result = em.analyze(few)
+    named = [m for m in result.measurements if m.segment is not None and m.status is not Status.NOT_MEASURABLE]
+    assert named
+    assert all(m.status is Status.LOW_CONFIDENCE and "looks mirrored" in m.reason for m in named)
+    assert any("looks mirrored" in warning for warning in result.warnings)
+    assert "mirrored" not in result["global_longitudinal_strain"].reason
+    assert "display_classifier" in {model["name"] for model in result.provenance["models"]}
+    # Stated, the same walls have the other names, and nothing is doubted.
+    stated = em.analyze(few, options=em.AnalysisOptions(measure=MeasureOptions(mirrored=True)))
+    assert not any("mirrored" in m.reason for m in stated.measurements)
+    assert not any("mirrored" in warning for warning in stated.warnings)
+    exchanged = {"basal_inferoseptal": "basal_anterolateral", "apical_lateral": "apical_septal"}
+    strain = [
+        {m.segment: m.value for m in found.measurements if m.name == "longitudinal_strain" and m.layer == "mid_wall"}
+        for found in (result, stated)
+    ]
+    for name, other in exchanged.items():
+        assert strain[0][name] == pytest.approx(strain[1][other])
 
 
 @pytest.mark.slow

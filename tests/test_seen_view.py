@@ -5,15 +5,17 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from pydicom.data import get_testdata_file
 
 from echomotion import seen_view
 from echomotion.core import Clip, View
 from echomotion.datasets.camus import read_camus
 from echomotion.io.read import read_clip
 from echomotion.models.base import ViewGuess
-from echomotion.models.run import guess_view
+from echomotion.models.display_classifier import MIRRORED, STANDARD
+from echomotion.models.run import guess_display, guess_view
 from echomotion.models.view_classifier import APICAL, KINDS, LONG_AXIS, OTHER, SHORT_AXIS
-from echomotion.seen_view import settled_view
+from echomotion.seen_view import seen_mirrored, settled_view
 from echomotion.simulate.sequence import simulate
 
 
@@ -52,6 +54,38 @@ def test_what_is_stated_stands_and_is_contradicted_only_surely(monkeypatch):
         clip, told = settled_view(clip_of("A4C", monkeypatch, kind, probability))
         assert clip.view is View.A4C
         assert len(told) == count
+
+
+def test_a_mirrored_picture_is_told_of_a_four_chamber_view_alone(monkeypatch):
+    for probability, view, told in ((0.97, "A4C", True), (0.9, "A4C", False), (0.97, "A2C", False)):
+        guess = ViewGuess(MIRRORED, probability, {MIRRORED: probability, STANDARD: 1 - probability})
+        monkeypatch.setattr(seen_view, "guess_display", lambda clip, guess=guess: guess)
+        reason = seen_mirrored(Clip(np.zeros((2, 20, 20), np.uint8), [0.0, 0.04], view=view))
+        assert ("looks mirrored (0.97)" in reason) == told
+    clip = Clip(np.zeros((2, 20, 20), np.uint8), [0.0, 0.04], view="A4C")
+    for probability, stated, told in ((0.97, True, ""), (0.03, True, "does not look so (0.97)"), (0.03, False, "")):
+        probabilities = {MIRRORED: probability, STANDARD: 1 - probability}
+        kind = max(probabilities, key=lambda name: probabilities[name])
+        guess = ViewGuess(kind, probabilities[kind], probabilities)
+        monkeypatch.setattr(seen_view, "guess_display", lambda clip, guess=guess: guess)
+        reason = seen_mirrored(clip, stated=stated)
+        assert told in reason
+        assert bool(told) == bool(reason)
+    monkeypatch.setattr(seen_view, "has_weights", lambda model: False)
+    assert seen_mirrored(clip) == ""
+
+
+def test_real_recordings_are_displayed_as_they_are(echo_data):
+    frames = list(read_camus(echo_data / "CAMUS_public", "validation"))[::10]
+    clips = [frame.clip for frame in frames]
+    clips.append(read_clip(echo_data / "clips" / "apical4_echotracker_45f.mp4"))
+    clips.append(read_clip(get_testdata_file("examples_ybr_color.dcm", download=False)))
+    for clip in clips:
+        assert guess_display(clip).kind == STANDARD
+        turned = guess_display(clip.with_(frames=np.ascontiguousarray(clip.frames[:, :, ::-1])))
+        assert turned.kind == MIRRORED
+    # The cines, none of which it has seen, surely enough to be told.
+    assert turned.probability >= 0.95
 
 
 def test_hearts_that_the_classifier_has_not_seen():

@@ -35,7 +35,15 @@ from echomotion.models.registry import (
     create_tracker,
     list_models,
 )
-from echomotion.models.run import dense_motion, detect_keypoints, guess_view, segment, track, tracking_session
+from echomotion.models.run import (
+    dense_motion,
+    detect_keypoints,
+    guess_display,
+    guess_view,
+    segment,
+    track,
+    tracking_session,
+)
 from echomotion.models.trackers.session import TrackingSession
 from echomotion.study import StudyAnalysis, analyze_study
 from echomotion.version import __version__
@@ -78,6 +86,7 @@ __all__ = [
     "dense_motion",
     "detect_keypoints",
     "grid_queries",
+    "guess_display",
     "guess_view",
     "list_models",
     "mask_queries",

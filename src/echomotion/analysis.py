@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,15 +15,15 @@ from echomotion.keypoint_analysis import analyze_keypoints
 from echomotion.measure.anchor import anchored
 from echomotion.measure.clip_measurements import clip_measurements, tracked_phases
 from echomotion.measure.phases import find_phases
+from echomotion.measure.rows import doubted
 from echomotion.measure.steadiness import unsteady
 from echomotion.measure.strain_types import RADIAL, StrainCurves, join_beats
 from echomotion.measure.volumes import VolumeCurve, cavity_area, volume_curve
 from echomotion.measure.wall_points import wall_points
-from echomotion.models.run import segment
-from echomotion.models.view_classifier import NAME as VIEW_MODEL
+from echomotion.models.run import DEFAULT_DISPLAY_CLASSIFIER, DEFAULT_VIEW_CLASSIFIER, segment
 from echomotion.preprocess.familiarity import unfamiliar
 from echomotion.recording import phases_by_hand, provenance, recording_warnings
-from echomotion.seen_view import settled_view
+from echomotion.seen_view import seen_mirrored, settled_view
 from echomotion.wall_tracking import LAYERS, Stage, track_wall, wall_closure
 
 
@@ -70,6 +71,7 @@ def analyze(clip: Clip, *, options: AnalysisOptions | None = None, progress: Sta
         tracker=chosen.tracker,
         points=chosen.points,
         model=chosen.measure.segment_model,
+        mirrored=chosen.measure.mirrored,
         tell=tell,
     )
     if tracks and chosen.ed_s is None:
@@ -78,7 +80,9 @@ def analyze(clip: Clip, *, options: AnalysisOptions | None = None, progress: Sta
     if chosen.anchor and clip.view is not View.PSAX:
         # After the phases, to which the tracked wall must be a witness of its own.
         tracks = {layer: anchored(line, volumes.walls, clip.times_s, clip.spacing_mm) for layer, line in tracks.items()}
-    return compose(
+    turned = seen_mirrored(clip, stated=chosen.measure.mirrored)
+    views = [("view", DEFAULT_VIEW_CLASSIFIER)] + [("view", DEFAULT_DISPLAY_CLASSIFIER)] * (clip.view is View.A4C)
+    found = compose(
         clip,
         masks,
         tracks,
@@ -86,12 +90,18 @@ def analyze(clip: Clip, *, options: AnalysisOptions | None = None, progress: Sta
         options=chosen,
         volumes=volumes,
         forward_backward_px=errors,
-        warnings=_warnings(clip, phases, reason, chosen, told, tracked=bool(tracks)),
+        warnings=_warnings(clip, phases, reason, chosen, (*told, turned), tracked=bool(tracks)),
         provenance=provenance(
-            clip, chosen, [("segmenter", chosen.segmenter), ("tracker", chosen.tracker), ("view", VIEW_MODEL)]
+            clip,
+            chosen,
+            [("segmenter", chosen.segmenter), ("tracker", chosen.tracker), *views],
         ),
         reason=reason,
     )
+    if not turned:
+        return found
+    rows = (row if row.segment is None else doubted(row, [turned]) for row in found.measurements)
+    return replace(found, measurements=tuple(rows))
 
 
 def compose(
@@ -233,7 +243,7 @@ _FOUR_CHAMBER = ("unet", "pointseg_small", "ncmnet")
 def _warnings(
     clip: Clip, phases: Phases, reason: str, options: AnalysisOptions, told: tuple[str, ...], *, tracked: bool
 ) -> tuple[str, ...]:
-    found = [*recording_warnings(clip), *told]
+    found = [*recording_warnings(clip), *filter(None, told)]
     if clip.view not in (View.UNKNOWN, View.A4C) and options.segmenter in _FOUR_CHAMBER:
         found.append(f"the segmenter was trained on four-chamber views; this view is {clip.view}")
     strange = unfamiliar(clip) if tracked else None

@@ -133,6 +133,9 @@ def analyze(
         float | None, typer.Option(metavar="S", help="Aortic valve closure, seconds after end-diastole.")
     ] = None,
     segments: Annotated[int, typer.Option(help="Segments of the ventricle: 16, 17 or 18.")] = 16,
+    mirrored: Annotated[
+        bool, typer.Option("--mirrored", help="The picture is displayed left for right: walls change their names.")
+    ] = False,
     technique: Annotated[str, typer.Option(help="Of volumes: disks or area_length.")] = "disks",
     convention: Annotated[str, typer.Option(help="Height of disks: ase or camus.")] = "ase",
     sex: Annotated[str | None, typer.Option(help="F or M, for the geometry of the ventricle.")] = None,
@@ -175,6 +178,7 @@ def analyze(
             technique=chosen(Technique, technique),
             convention=chosen(Convention, convention),
             subject=Subject(sex, height, weight),  # type: ignore[arg-type]
+            mirrored=mirrored,
         )
     except DataError as error:
         raise typer.BadParameter(str(error)) from None

@@ -6,8 +6,10 @@ from dataclasses import replace
 
 from echomotion.core import Clip, View
 from echomotion.models.base import ViewGuess
-from echomotion.models.run import guess_view
+from echomotion.models.display_classifier import MIRRORED
+from echomotion.models.run import DEFAULT_DISPLAY_CLASSIFIER, guess_display, guess_view
 from echomotion.models.view_classifier import APICAL, LONG_AXIS, OTHER, SHORT_AXIS
+from echomotion.models.weights import has_weights
 
 # From these probabilities on the picture decides, or contradicts what is stated.
 _SURE, _CONTRADICTS = 0.9, 0.95
@@ -51,6 +53,25 @@ def settled_view(clip: Clip, assumed: str = APICAL) -> tuple[Clip, tuple[str, ..
     if guess.kind != stated and guess.probability >= _CONTRADICTS:
         return clip, (f"the view is stated as {clip.view}, but the picture looks like {_told(guess)}",)
     return clip, ()
+
+
+def seen_mirrored(clip: Clip, *, stated: bool = False) -> str:
+    """Why the names of segments are in doubt: the picture looks mirrored and is not stated to be, or the reverse.
+
+    Empty where it looks as stated, for other views than A4C, and where the weights that tell, which come with
+    ``echomotion-camus``, are not installed.
+    """
+    if clip.view is not View.A4C or not has_weights(DEFAULT_DISPLAY_CLASSIFIER):
+        return ""
+    guess = guess_display(clip)
+    if guess.probability < _CONTRADICTS or (guess.kind == MIRRORED) == stated:
+        return ""
+    told = "is stated to be mirrored, but does not look so" if stated else "looks mirrored"
+    remedy = "leave out --mirrored" if stated else "state it with --mirrored"
+    return (
+        f"the picture {told} ({guess.probability:.2f}): the names of septal and lateral segments are then exchanged; "
+        f"{remedy} if that is right"
+    )
 
 
 def _found(clip: Clip, guess: ViewGuess, assumed: str) -> tuple[Clip, tuple[str, ...]]:

@@ -23,7 +23,15 @@ LAYERS = (Layer.MID_WALL, Layer.ENDOCARDIAL, Layer.EPICARDIAL)
 
 
 def track_wall(
-    clip: Clip, masks: Masks, phases: Phases, *, tracker: str, points: int, model: SegmentModel, tell: Stage
+    clip: Clip,
+    masks: Masks,
+    phases: Phases,
+    *,
+    tracker: str,
+    points: int,
+    model: SegmentModel,
+    tell: Stage,
+    mirrored: bool = False,
 ) -> tuple[dict[Layer, Tracks], str]:
     """Tracks per layer, `points` of each, or none and the reason why."""
     if clip.view in (View.PLAX, View.RV_FOCUSED):
@@ -48,6 +56,7 @@ def track_wall(
                     count=points,
                     view=clip.view,
                     spacing_mm=clip.spacing_mm,
+                    mirrored=mirrored,
                     model=model,
                 )
                 for layer in LAYERS

@@ -48,6 +48,8 @@ class MeasureOptions:
         ``ase`` or ``camus``, for the height of disks.
     subject : Subject
         Sex and body size, for indices.
+    mirrored : bool
+        The picture of an apical view is displayed left for right: the names of its two walls change sides.
 
     Raises
     ------
@@ -61,6 +63,7 @@ class MeasureOptions:
     technique: Technique = Technique.DISKS
     convention: Convention = Convention.ASE
     subject: Subject = field(default_factory=Subject)
+    mirrored: bool = False
 
     def __post_init__(self) -> None:
         check_convention(self.technique, self.convention)
@@ -145,7 +148,7 @@ def clip_measurements(
     )
     volumes = volume_measurements(masks, phases, times_s, spacing_mm, view, curve=curve, convention=chosen.convention)
     followed = next(iter(wall.curves.values()), ())
-    unseen = wall_doubts(phases, times_s, view, followed, curve.walls, frames)
+    unseen = wall_doubts(phases, times_s, view, followed, curve.walls, frames, mirrored=chosen.mirrored)
     rows = doubt_volumes(volumes, unseen)
     if view is not View.PSAX:
         rows += shape_measurements(curve, phases, times_s, view)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -35,6 +36,13 @@ def judged(
     reasons = "; ".join(dict.fromkeys(doubts))
     status = Status.LOW_CONFIDENCE if reasons else Status.OK
     return Measurement(name, value, unit, status, reasons, method, tuple(frames), view, beat)
+
+
+def doubted(row: Measurement, reasons: Sequence[str]) -> Measurement:
+    """The same with low confidence and these reasons besides its own; what is not measurable stays as it is."""
+    if not reasons or row.status is Status.NOT_MEASURABLE:
+        return row
+    return replace(row, status=Status.LOW_CONFIDENCE, reason="; ".join(filter(None, (row.reason, *reasons))))
 
 
 def phase_frame(times_s: FloatArray, time_s: float | None, phase: str) -> tuple[int | None, str]:

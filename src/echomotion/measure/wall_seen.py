@@ -9,17 +9,16 @@ of these with a quarter and half of the beams in shadow (`evaluation/degraded.py
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from echomotion.core.measurement import Measurement, Phases, Status
+from echomotion.core.measurement import Measurement, Phases
 from echomotion.core.views import View, segment_names
 from echomotion.measure.contours import FloatArray
-from echomotion.measure.rows import phase_frame
+from echomotion.measure.rows import doubted, phase_frame
 from echomotion.measure.strain_types import StrainCurves
 from echomotion.measure.volumes import NAMES
 from echomotion.measure.wall import WallLines
@@ -61,6 +60,8 @@ def wall_doubts(
     beats: Sequence[StrainCurves],
     walls: Sequence[WallLines | None],
     frames: NDArray[np.uint8] | None,
+    *,
+    mirrored: bool = False,
 ) -> dict[int, list[str]]:
     """What speaks against the volumes of each beat, by its number.
 
@@ -74,7 +75,10 @@ def wall_doubts(
         Outlines; none at all where there are none.
     frames : uint8 (T, H, W), optional
         The pictures; without them contrast is not asked for.
+    mirrored : bool
+        See :func:`echomotion.measure.wall_points.wall_points`.
     """
+    names = segment_names(view)[:: -1 if mirrored else 1]
     found: dict[int, list[str]] = {k: [] for k in range(len(phases.beats))}
     for curves in beats:
         quality = curves.quality
@@ -87,9 +91,9 @@ def wall_doubts(
             frame, _ = phase_frame(times_s, time, "phase")
             wall = walls[frame] if walls and frame is not None else None
             if wall is not None and frames is not None:
-                hidden += neighbours(segment_names(view), (segment_contrast(frames[frame], wall) <= 0).tolist())
+                hidden += neighbours(names, (segment_contrast(frames[frame], wall) <= 0).tolist())
         if hidden:
-            places = _listed([name for name in segment_names(view) if name in hidden])
+            places = _listed([name for name in names if name in hidden])
             found[k].append(f"the wall is no brighter than the blood at {places}: its border is guessed there")
     return found
 
@@ -103,9 +107,7 @@ def doubt_volumes(rows: Sequence[Measurement], doubts: Mapping[int, Sequence[str
     out = []
     for row in rows:
         reasons = every if row.beat is None else doubts.get(row.beat, ())
-        if reasons and row.name in _VOLUMES and row.status is not Status.NOT_MEASURABLE:
-            row = replace(row, status=Status.LOW_CONFIDENCE, reason="; ".join(filter(None, (row.reason, *reasons))))
-        out.append(row)
+        out.append(doubted(row, reasons) if row.name in _VOLUMES else row)
     return out
 
 

@@ -8,9 +8,9 @@ the edges of the wall that are followed too little show less.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
-from echomotion.core.measurement import Measurement, Status
+from echomotion.core.measurement import Measurement
+from echomotion.measure.rows import doubted
 from echomotion.measure.strain_types import LONGITUDINAL, RADIAL
 
 # Points of strain: blood pressed out of the wall, and shortening that is itself a little off.
@@ -42,7 +42,6 @@ def doubt_thickening(thickening: Sequence[Measurement], strain: Sequence[Measure
                 f"a wall that keeps its volume and shortens by {-shortening:.0f} % thickens by "
                 f"{least_thickening(shortening):.0f} % at least"
             )
-            reason = "; ".join(filter(None, (row.reason, doubt)))
-            row = replace(row, status=Status.LOW_CONFIDENCE, reason=reason)
+            row = doubted(row, [doubt])
         out.append(row)
     return out

@@ -34,6 +34,7 @@ _MODULES = (
     "echomotion.models.keypoints.echoglad",
     "echomotion.models.flow.pwcnet",
     "echomotion.models.view_classifier",
+    "echomotion.models.display_classifier",
 )
 
 Builder = TypeVar("Builder", bound=Callable[..., Any])

@@ -27,6 +27,7 @@ DEFAULT_SEGMENTER = "pointseg_small"
 DEFAULT_DETECTOR = "tracked"
 DEFAULT_FLOW = "pwcnet"
 DEFAULT_VIEW_CLASSIFIER = "view_classifier"
+DEFAULT_DISPLAY_CLASSIFIER = "display_classifier"
 
 
 def track(
@@ -248,3 +249,17 @@ def guess_view(clip: Clip, *, weights: str | None = None, **options: Any) -> Vie
         When an option is unknown, or weights are missing or do not fit.
     """
     return create_view_classifier(DEFAULT_VIEW_CLASSIFIER, weights=weights, **options).guess(clip)
+
+
+def guess_display(clip: Clip, *, weights: str | None = None, **options: Any) -> ViewGuess:
+    """Say whether an apical four-chamber view is displayed as usual or mirrored, and how sure that is.
+
+    Parameters, errors
+        As :func:`guess_view`; the installed weights come with the package ``echomotion-camus``.
+
+    Returns
+    -------
+    ViewGuess
+        ``standard``, the left ventricle on the right of the picture, or ``mirrored``; without meaning for other views.
+    """
+    return create_view_classifier(DEFAULT_DISPLAY_CLASSIFIER, weights=weights, **options).guess(clip)

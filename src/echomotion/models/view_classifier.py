@@ -6,6 +6,7 @@ docs/views.md.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,9 +45,9 @@ class ViewClassifierConfig:
 
 
 class ViewNetwork(nn.Module):
-    """Frames (B, 1, 96, 96), 0 to 1, to logits (B, 4) of :data:`KINDS`."""
+    """Frames (B, 1, 96, 96), 0 to 1, to logits (B, kinds); without more words those of :data:`KINDS`."""
 
-    def __init__(self, config: ViewClassifierConfig) -> None:
+    def __init__(self, config: ViewClassifierConfig, kinds: int = len(KINDS)) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         before = 1
@@ -62,7 +63,7 @@ class ViewNetwork(nn.Module):
             before = width
         self.body = nn.Sequential(*layers)
         # What there is anywhere, and what lies in each part of a 4 x 4 division of the picture.
-        self.head = nn.Linear(before * (1 + 4 * 4), len(KINDS))
+        self.head = nn.Linear(before * (1 + 4 * 4), kinds)
 
     def forward(self, frames: Tensor) -> Tensor:
         """See the class."""
@@ -89,12 +90,13 @@ class ViewOptions:
             raise ModelError(f"frames is {self.frames}; at least 1 is needed")
 
 
-class NetworkViewClassifier:
-    """The mean over frames of the network's probabilities."""
+class FrameClassifier:
+    """The mean over frames of the probabilities that a network of single frames gives to `kinds`."""
 
-    def __init__(self, network: ViewNetwork, options: ViewOptions | None = None) -> None:
-        self.name = NAME
+    def __init__(self, name: str, network: nn.Module, kinds: Sequence[str], options: ViewOptions | None = None) -> None:
+        self.name = name
         self.network = network.eval()
+        self.kinds = kinds
         self.options = options or ViewOptions()
 
     @torch.inference_mode()
@@ -104,7 +106,7 @@ class NetworkViewClassifier:
         few = clip.with_(frames=clip.frames[chosen], times_s=clip.times_s[chosen])
         frames, _ = to_model_grid(few, (SIDE, SIDE))
         mean = self.network(torch.from_numpy(frames)[:, None].float() / 255).softmax(dim=1).mean(dim=0)
-        found = {kind: float(value) for kind, value in zip(KINDS, mean, strict=True)}
+        found = {kind: float(value) for kind, value in zip(self.kinds, mean, strict=True)}
         best = max(found, key=lambda kind: found[kind])
         return ViewGuess(best, found[best], found)
 
@@ -114,4 +116,4 @@ def view_classifier(options: ViewOptions, *, weights: Weights) -> ViewClassifier
     """Apical, parasternal long axis, short axis or none of these, from a few frames."""
     network = ViewNetwork(ViewClassifierConfig(widths=tuple(weights.card["options"]["widths"])))
     weights.load_into(network)
-    return NetworkViewClassifier(network, options)
+    return FrameClassifier(NAME, network, KINDS, options)

@@ -154,6 +154,11 @@ def find_weights(model: str, which: str | None = None) -> Weights:
     )
 
 
+def has_weights(model: str) -> bool:
+    """Whether a release of `model` is installed."""
+    return any((root / model / CARD).is_file() for root in _release_folders())
+
+
 def installed_variants(model: str) -> dict[str, Path]:
     """Folders of the installed weights of `model` other than its release, by the variant's name."""
     folders = [path for root in _release_folders() for path in sorted(root.glob(f"{model}-*"))]

@@ -33,6 +33,7 @@ from echomotion.models.trackers.specknet import SpeckNetConfig, SpeckNetNetwork
 from echomotion.models.trackers.taptr import TAPTRConfig, TAPTRNetwork
 from echomotion.models.view_classifier import SIDE, ViewClassifierConfig
 from echomotion.models.weights import find_weights, save_weights
+from echomotion.training.displays import DisplayTask, DisplayTraining
 from echomotion.training.echomotion_tracker import EchomotionTrackerTask, EchomotionTrackerTraining
 from echomotion.training.engine import Schedule, Task, fit
 from echomotion.training.points import PointTask, PointTraining
@@ -292,6 +293,18 @@ def _view_classifier(recipe: Recipe, data: str | Path, folder: Path, name: str) 
     return ViewTask(data, training, config), facts
 
 
+def _display_classifier(recipe: Recipe, data: str | Path, folder: Path, name: str) -> tuple[Task, dict[str, Any]]:
+    training: DisplayTraining = _checked(DisplayTraining, recipe.training, name)
+    config: ViewClassifierConfig = _checked(ViewClassifierConfig, recipe.options, name)
+    facts = {
+        "grid": [SIDE, SIDE],
+        "normalisation": "grey levels divided by 255, black outside the fan",
+        "trained_on": "CAMUS, four-chamber ED and ES frames of the official training patients, half of them mirrored",
+        "citation": CITATION,
+    }
+    return DisplayTask(data, training, config), facts
+
+
 _TASKS: dict[str, Callable[[Recipe, str | Path, Path, str], tuple[Task, dict[str, Any]]]] = {
     "unet": _unet,
     "pointseg_small": _pointseg,
@@ -307,6 +320,7 @@ _TASKS: dict[str, Callable[[Recipe, str | Path, Path, str], tuple[Task, dict[str
     "taptr": _points(TAPTRNetwork, TAPTRConfig),
     "echomotion_tracker": _echomotion_tracker,
     "view_classifier": _view_classifier,
+    "display_classifier": _display_classifier,
 }
 
 
