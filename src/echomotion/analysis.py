@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from echomotion.analysis_types import Analysis, AnalysisOptions, Curve
 from echomotion.core import Clip, DataError, Layer, Masks, Phases, Tracks, View, WallPoints
 from echomotion.keypoint_analysis import analyze_keypoints
-from echomotion.measure.anchor import anchored
+from echomotion.measure.anchor import held_lines
 from echomotion.measure.clip_measurements import clip_measurements, tracked_phases
 from echomotion.measure.phases import find_phases
 from echomotion.measure.rows import doubted
@@ -77,9 +77,12 @@ def analyze(clip: Clip, *, options: AnalysisOptions | None = None, progress: Sta
     if tracks and chosen.ed_s is None:
         phases = tracked_phases(volumes.area, clip.times_s, clip.r_wave_times_s, tracks, clip.spacing_mm)
     errors = wall_closure(clip, tracks, phases, tracker=chosen.tracker, tell=tell)
-    if chosen.anchor and clip.view is not View.PSAX:
-        # After the phases, to which the tracked wall must be a witness of its own.
-        tracks = {layer: anchored(line, volumes.walls, clip.times_s, clip.spacing_mm) for layer, line in tracks.items()}
+    # After the phases, to which the tracked wall must be a witness of its own.
+    held = 0.0
+    if clip.view is not View.PSAX:
+        tracks, held = held_lines(
+            tracks, volumes.walls, volumes.area, clip.times_s, clip.spacing_mm, share=chosen.anchor
+        )
     turned = seen_mirrored(clip, stated=chosen.measure.mirrored)
     views = [("view", DEFAULT_VIEW_CLASSIFIER)] + [("view", DEFAULT_DISPLAY_CLASSIFIER)] * (clip.view is View.A4C)
     found = compose(
@@ -95,7 +98,8 @@ def analyze(clip: Clip, *, options: AnalysisOptions | None = None, progress: Sta
             clip,
             chosen,
             [("segmenter", chosen.segmenter), ("tracker", chosen.tracker), *views],
-        ),
+        )
+        | {"held_on_outline": held},
         reason=reason,
     )
     if not turned:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from echomotion.core import Clip, Keypoints, Masks, Measurement, Phases, Tracks
+from echomotion.core import Clip, DataError, Keypoints, Masks, Measurement, Phases, Tracks
 from echomotion.measure.beats import headline
 from echomotion.measure.clip_measurements import MeasureOptions
 from echomotion.models.run import DEFAULT_DETECTOR, DEFAULT_SEGMENTER, DEFAULT_TRACKER
@@ -29,9 +29,9 @@ class AnalysisOptions:
         As in :func:`echomotion.create_keypoint_detector`, ``weights`` among them.
     points : int
         Points per line of the wall.
-    anchor : bool
-        Hold the tracked lines on the segmented wall (:mod:`echomotion.measure.anchor`); apical views only. Better where
-        the masks are good, worse where they are not.
+    anchor : float, optional
+        How far the tracked lines are held on the segmented wall, 0 (not) to 1; apical views only. Without a word half
+        of the way where both have seen the same beat, and not where they have not (:mod:`echomotion.measure.anchor`).
     ed_s, es_s : float, optional
         Times of end-diastole and end-systole in seconds, set by hand (both or neither).
     measure : MeasureOptions
@@ -43,10 +43,14 @@ class AnalysisOptions:
     detector: str = DEFAULT_DETECTOR
     detector_options: Mapping[str, Any] = field(default_factory=dict)
     points: int = 61
-    anchor: bool = False
+    anchor: float | None = None
     ed_s: float | None = None
     es_s: float | None = None
     measure: MeasureOptions = field(default_factory=MeasureOptions)
+
+    def __post_init__(self) -> None:
+        if self.anchor is not None and not 0 <= self.anchor <= 1:
+            raise DataError(f"anchor is {self.anchor}; a share from 0 to 1 is needed")
 
 
 @dataclass(frozen=True)

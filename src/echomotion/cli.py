@@ -122,7 +122,15 @@ def analyze(
     view: ViewName = None,
     segmenter: SegmenterName = DEFAULT_SEGMENTER,
     tracker: TrackerName = DEFAULT_TRACKER,
-    anchor: Annotated[bool, typer.Option("--anchor", help="Hold the tracked lines on the segmented wall.")] = False,
+    anchor: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            min=0,
+            max=1,
+            help="How far tracked lines are held on the segmented wall, 0 to 1; half where both agree on the beat.",
+        ),
+    ] = None,
     ed: Annotated[float | None, typer.Option(help="Time of end-diastole in seconds, set by hand.")] = None,
     es: Annotated[float | None, typer.Option(help="Time of end-systole in seconds, set by hand.")] = None,
     strain: Annotated[str, typer.Option(help="Lagrangian or natural strain.")] = "Lagrangian",

@@ -86,10 +86,12 @@ def test_options_that_make_no_sense_are_wrong_usage(tmp_path, wrong, named):
 def test_what_was_chosen_is_recorded(tmp_path):
     out = tmp_path / "out"
     chosen = ("--strain", "natural", "--no-drift-compensation", "--segments", 18, "--avc", 0.3, "--technique")
-    done = run("analyze", noise(tmp_path / "clip.npz"), "-o", out, *chosen, "area_length", "--sex", "F", "--anchor")
+    done = run(
+        "analyze", noise(tmp_path / "clip.npz"), "-o", out, *chosen, "area_length", "--sex", "F", "--anchor", 0.7
+    )
     assert done.exit_code == 0, done.output
     options = json.loads((out / "provenance.json").read_text())["options"]
-    assert options["anchor"] is True
+    assert options["anchor"] == 0.7
     measure = options["measure"]
     assert measure["strain"]["kind"] == "natural"
     assert measure["strain"]["drift_compensation"] is False

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from echomotion.core import Tracks, View, WallPoints
-from echomotion.measure.anchor import anchored
+from echomotion.measure.anchor import MOST_HELD, agreed_share, anchored
 from echomotion.measure.wall import WallLines
 
 TIMES = np.arange(20) / 30
@@ -86,3 +86,23 @@ def test_unknown_points_stay_unknown():
     held = anchored(lost, walls(), TIMES)
     assert np.isnan(held.xy[30, 5]).all()
     assert np.isfinite(np.delete(held.xy, 30, axis=0)).all()
+
+
+def test_a_share_of_the_way_is_a_share_of_what_is_added():
+    left = tracks(0.6)
+    whole, half = anchored(left, walls(), TIMES), anchored(left, walls(), TIMES, share=0.5)
+    np.testing.assert_allclose(half.xy - left.xy, (whole.xy - left.xy) / 2, atol=1e-4)
+    assert anchored(left, walls(), TIMES, share=0.0) is left
+
+
+def test_lines_are_held_as_far_as_area_and_length_tell_of_the_same_beat():
+    length = 200 * SIZE
+    area = 30 * SIZE**2
+    assert agreed_share(area, length) == MOST_HELD
+    assert agreed_share(np.where(np.arange(20) == 3, np.nan, area), length) == MOST_HELD
+    assert agreed_share(area[::-1] + 8 * np.linspace(0, 1, 20), length) == 0
+    strayed = area + np.where(np.arange(20) > 14, 4.0, 0.0)
+    assert 0 <= agreed_share(strayed, length) < MOST_HELD
+    # Nothing moves, or nothing is known.
+    assert agreed_share(np.full(20, 30.0), length) == 0
+    assert agreed_share(np.full(20, np.nan), length) == 0

@@ -2,11 +2,14 @@
 
 Across the wall, near the apex above all, a picture has few echoes that move and many that stand still, so trackers
 stay behind there: a line that is left outside shortens too little. The outline of the cavity is seen just there.
+
+Both err, each in its own way, so that their middle is nearer to the truth than either where both have seen the beat:
+where they have not, one of them is lost, and as a rule it is the outline.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +17,9 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from echomotion.core.clip import checked_spacing
-from echomotion.core.tracks import Tracks
+from echomotion.core.tracks import Layer, Tracks
 from echomotion.measure.contours import FloatArray, resample
+from echomotion.measure.lengths import line_length
 from echomotion.measure.wall import WallLines
 
 # Outlines of single frames flicker: widths of the Gaussians over time (s) and along the line (share of its length).
@@ -26,6 +30,64 @@ FARTHEST = 0.08
 # Corrections are made where at least this share of the frames has an outline that can be used.
 LEAST_KNOWN = 0.7
 _FINE = 1001
+# By how much lines are held where the size of the cavity and the length of the tracked wall go together over the
+# recording, and the correlations from which on they do not at all, and do wholly.
+MOST_HELD = 0.5
+APART, TOGETHER = 0.9, 0.96
+
+
+def agreed_share(area: FloatArray, length: FloatArray) -> float:
+    """How far tracked lines are to be held on outlines, 0 to :data:`MOST_HELD`.
+
+    Parameters
+    ----------
+    area : float (T,)
+        Of the cavity between its outlines; NaN where unknown.
+    length : float (T,)
+        Of the tracked line (:func:`~echomotion.measure.lengths.line_length`); NaN where unknown.
+    """
+    known = np.isfinite(area) & np.isfinite(length)
+    if known.sum() < 3 or min(np.ptp(area[known]), np.ptp(length[known])) == 0:
+        return 0.0
+    together = float(np.corrcoef(area[known], length[known])[0, 1])
+    return MOST_HELD * float(np.clip((together - APART) / (TOGETHER - APART), 0.0, 1.0))
+
+
+def held_lines(
+    tracks: Mapping[Layer, Tracks],
+    walls: Sequence[WallLines | None],
+    area: FloatArray,
+    times_s: FloatArray,
+    spacing_mm: tuple[float, float] | None = None,
+    *,
+    share: float | None = None,
+) -> tuple[dict[Layer, Tracks], float]:
+    """Tracked lines of one wall held on its outlines, all by the same share; see :func:`anchored`.
+
+    Parameters
+    ----------
+    tracks : mapping of Layer to Tracks
+        The length of the first line is what is compared with the area.
+    walls, times_s, spacing_mm
+        As for :func:`anchored`.
+    area : float (T,)
+        Of the cavity between the outlines.
+    share : float, optional
+        Of the way; without it, :func:`agreed_share`.
+
+    Returns
+    -------
+    dict of Layer to Tracks
+    float
+        By how much they are held; 0 where they are as they came.
+    """
+    line = next(iter(tracks.values()), None)
+    if line is None:
+        return {}, 0.0
+    if share is None:
+        share = agreed_share(area, line_length(line.xy, spacing_mm, ed_frame=int(line.queries[0, 0])))
+    held = {layer: anchored(one, walls, times_s, spacing_mm, share=share) for layer, one in tracks.items()}
+    return held, share if any(held[layer] is not tracks[layer] for layer in tracks) else 0.0
 
 
 def anchored(
@@ -33,11 +95,14 @@ def anchored(
     walls: Sequence[WallLines | None],
     times_s: FloatArray,
     spacing_mm: tuple[float, float] | None = None,
+    *,
+    share: float = 1.0,
 ) -> Tracks:
-    """Tracks of a line of the wall, moved across it onto the segmented line of the same layer.
+    """Tracks of a line of the wall, moved across it towards the segmented line of the same layer.
 
-    On every frame each point goes to its nearest place on the outline as far as that lies across the wall; its place
-    along the wall stays. What is added is smoothed along the wall and over time, and is 0 on the query frame.
+    On every frame each point goes to its nearest place on the outline, or a share of the way, as far as that lies
+    across the wall; its place along the wall stays. What is added is smoothed along the wall and over time, and is 0 on
+    the query frame.
 
     Parameters
     ----------
@@ -48,13 +113,15 @@ def anchored(
     times_s : float (T,)
     spacing_mm : (float, float), optional
         Height and width of a pixel; without it pixels are taken as square.
+    share : float
+        Of the way to the outline, 0 to 1.
 
     Returns
     -------
     Tracks
-        As they came where too few frames have an outline near the line.
+        As they came where too few frames have an outline near the line, or `share` is 0.
     """
-    if tracks.wall is None or len(walls) != tracks.n_frames:
+    if tracks.wall is None or len(walls) != tracks.n_frames or share == 0:
         return tracks
     step = np.array([1.0, 1.0] if spacing_mm is None else checked_spacing(spacing_mm)[::-1])
     layer = str(tracks.wall.layer)
@@ -72,7 +139,7 @@ def anchored(
     full = ndimage.gaussian_filter1d(full, SMOOTH_ALONG * tracks.n_points, axis=1, mode="nearest")
     start = np.round(tracks.queries[:, 0]).astype(int)
     full -= full[start, np.arange(tracks.n_points)]
-    xy = (tracks.xy + np.moveaxis(full / step, 0, 1)).astype(np.float32)
+    xy = (tracks.xy + share * np.moveaxis(full / step, 0, 1)).astype(np.float32)
     xy[np.arange(tracks.n_points), start] = tracks.xy[np.arange(tracks.n_points), start]
     return Tracks(xy, tracks.visible, tracks.confidence, tracks.queries, tracks.wall, tracks.model)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from echomotion.analysis_types import Analysis
-from echomotion.core import Measurement, View
+from echomotion.core import Measurement
 from echomotion.report.html import definitions, plain_value, status_badge, text, value_cell
 from echomotion.report.words import PHASE_SOURCES, SHORT, in_words, plain_name
 
@@ -64,8 +64,8 @@ def _paragraph(analysis: Analysis) -> str:
     ]
     if analysis.tracks:
         lines = ", ".join(plain_name(layer) for layer in analysis.tracks)
-        held = options.get("anchor") and clip.view is not View.PSAX
-        anchored = " and, across the wall, held on its segmented outline" if held else ""
+        held = facts.get("held_on_outline", 0)
+        anchored = f" and, across the wall, moved {held:.0%} of the way to its segmented outline" if held else ""
         parts.append(
             f"The heart was segmented by {options.get('segmenter', 'given masks')}, and points along the lines of the "
             f"wall ({lines}) were tracked by {options.get('tracker', 'a tracker')}{anchored}."
