@@ -13,7 +13,8 @@ from echomotion.core.views import segment_names
 from echomotion.measure.segment_quality import SegmentQuality
 from echomotion.measure.strain_types import StrainCurves
 from echomotion.measure.wall import WallLines
-from echomotion.measure.wall_seen import doubt_volumes, neighbours, segment_contrast, wall_doubts
+from echomotion.measure.wall_seen import doubt_volumes, neighbours, segment_contrast, size_doubt, wall_doubts
+from tests.measure.lines import as_tracks, u_shape
 
 SEGMENTS = segment_names(View.A4C)
 TIMES = np.arange(10) / 10
@@ -89,6 +90,18 @@ def test_a_gap_in_the_tracks_is_named_for_its_beat():
     beats = [tracked("apical_septal"), tracked("apical_septal", "apical_lateral", number=1)]
     found = wall_doubts(PHASES, TIMES, View.A4C, beats, (), None)
     assert found == {0: [], 1: ["the wall could not be followed at apical septal, apical lateral"]}
+
+
+@pytest.mark.parametrize(("turns", "doubted"), [(1, False), (2, True)])
+def test_a_cavity_that_goes_another_way_than_the_wall_is_doubted(turns, doubted):
+    """Half an ellipse that contracts once, and areas that fall once or twice."""
+    times = np.linspace(0, 1, 21)
+    size = 1 - 0.15 * np.sin(np.pi * times) ** 2
+    line = as_tracks((u_shape()[:, None] - [100, 80]) * size[:, None] + [100, 80])
+    area = 30 * (1 - 0.3 * np.sin(turns * np.pi * times) ** 2)
+    reason = size_doubt(area, line)
+    assert ("does not go with the length" in reason) == doubted
+    assert size_doubt(np.full(21, np.nan), line).endswith("(correlation 0.00)")
 
 
 def test_outlines_that_are_missing_and_phases_off_the_recording_say_nothing():

@@ -46,11 +46,16 @@ def agreed_share(area: FloatArray, length: FloatArray) -> float:
     length : float (T,)
         Of the tracked line (:func:`~echomotion.measure.lengths.line_length`); NaN where unknown.
     """
+    together = agreement(area, length)
+    return MOST_HELD * float(np.clip((together - APART) / (TOGETHER - APART), 0.0, 1.0))
+
+
+def agreement(area: FloatArray, length: FloatArray) -> float:
+    """Correlation of the cavity's area (T,) with the length of the wall (T,); 0 where either is unknown or at rest."""
     known = np.isfinite(area) & np.isfinite(length)
     if known.sum() < 3 or min(np.ptp(area[known]), np.ptp(length[known])) == 0:
         return 0.0
-    together = float(np.corrcoef(area[known], length[known])[0, 1])
-    return MOST_HELD * float(np.clip((together - APART) / (TOGETHER - APART), 0.0, 1.0))
+    return float(np.corrcoef(area[known], length[known])[0, 1])
 
 
 def held_lines(

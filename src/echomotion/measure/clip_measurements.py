@@ -27,7 +27,7 @@ from echomotion.measure.strain_rate import FILTER_S
 from echomotion.measure.strain_types import StrainOptions
 from echomotion.measure.volumes import VolumeCurve, volume_measurements
 from echomotion.measure.wall_measurements import WallResult, wall_measurements
-from echomotion.measure.wall_seen import doubt_volumes, wall_doubts
+from echomotion.measure.wall_seen import doubt_volumes, size_doubt, wall_doubts
 
 
 @dataclass(frozen=True)
@@ -149,6 +149,10 @@ def clip_measurements(
     volumes = volume_measurements(masks, phases, times_s, spacing_mm, view, curve=curve, convention=chosen.convention)
     followed = next(iter(wall.curves.values()), ())
     unseen = wall_doubts(phases, times_s, view, followed, curve.walls, frames, mirrored=chosen.mirrored)
+    line = next(iter(tracks.values()), None)
+    astray = size_doubt(curve.area, line, spacing_mm) if line is not None and view is not View.PSAX else ""
+    if astray:
+        unseen = {beat: [*reasons, astray] for beat, reasons in unseen.items()}
     rows = doubt_volumes(volumes, unseen)
     if view is not View.PSAX:
         rows += shape_measurements(curve, phases, times_s, view)

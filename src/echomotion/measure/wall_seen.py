@@ -16,8 +16,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from echomotion.core.measurement import Measurement, Phases
+from echomotion.core.tracks import Tracks
 from echomotion.core.views import View, segment_names
+from echomotion.measure.anchor import APART, agreement
 from echomotion.measure.contours import FloatArray
+from echomotion.measure.lengths import line_length
 from echomotion.measure.rows import doubted, phase_frame
 from echomotion.measure.strain_types import StrainCurves
 from echomotion.measure.volumes import NAMES
@@ -96,6 +99,28 @@ def wall_doubts(
             places = _listed([name for name in names if name in hidden])
             found[k].append(f"the wall is no brighter than the blood at {places}: its border is guessed there")
     return found
+
+
+def size_doubt(area: FloatArray, tracks: Tracks, spacing_mm: tuple[float, float] | None = None) -> str:
+    """What speaks against all volumes of a recording: the cavity's size does not go with the tracked wall's length.
+
+    Parameters
+    ----------
+    area : float (T,)
+    tracks : Tracks
+        Of a line of the wall.
+    spacing_mm : (float, float), optional
+
+    Notes
+    -----
+    Of 72 simulated recordings 13 are marked so: their ejection fractions are off by 14 points in the mean, those of the
+    others by 7 (docs/measurements/volumes.md).
+    """
+    length = line_length(tracks.xy, spacing_mm, ed_frame=int(tracks.queries[0, 0]))
+    together = agreement(area, length)
+    if together >= APART:
+        return ""
+    return f"the size of the cavity does not go with the length of the tracked wall (correlation {together:.2f})"
 
 
 def doubt_volumes(rows: Sequence[Measurement], doubts: Mapping[int, Sequence[str]]) -> list[Measurement]:
