@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import base64
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from html.parser import HTMLParser
 
 import cv2
@@ -11,6 +11,7 @@ import pytest
 
 from echomotion.analysis_types import Analysis
 from echomotion.core import Beat, Phases, Status
+from echomotion.measure.clip_measurements import MeasureOptions
 from echomotion.report.key_frames import key_times
 from echomotion.report.page import report_page
 from echomotion.report.words import number
@@ -141,6 +142,16 @@ def test_words_from_outside_are_escaped(words: str) -> None:
     assert "script" not in {tag for tag, _ in parsed.tags}
     assert not any("onerror" in attributes for _, attributes in parsed.tags)
     assert " ".join(words.split()) in parsed.text
+
+
+def test_the_methods_say_what_was_done_to_lines_and_names(analysis: Analysis, page: str) -> None:
+    assert "segmented outline" not in page
+    assert "displayed mirrored" not in page
+    measure = asdict(MeasureOptions(mirrored=True))
+    told = {**analysis.provenance, "held_on_outline": 0.5, "options": {"tracker": "one", "measure": measure}}
+    held = report_page(replace(analysis, provenance=told))
+    assert "tracked by one and, across the wall, moved 50 % of the way to its segmented outline." in held
+    assert "16-segment model, in a picture that is displayed mirrored." in held
 
 
 def test_several_beats_show_the_mean_first() -> None:

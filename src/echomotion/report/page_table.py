@@ -65,7 +65,7 @@ def _paragraph(analysis: Analysis) -> str:
     if analysis.tracks:
         lines = ", ".join(plain_name(layer) for layer in analysis.tracks)
         held = facts.get("held_on_outline", 0)
-        anchored = f" and, across the wall, moved {held:.0%} of the way to its segmented outline" if held else ""
+        anchored = f" and, across the wall, moved {100 * held:.0f} % of the way to its segmented outline" if held else ""
         parts.append(
             f"The heart was segmented by {options.get('segmenter', 'given masks')}, and points along the lines of the "
             f"wall ({lines}) were tracked by {options.get('tracker', 'a tracker')}{anchored}."
@@ -78,11 +78,12 @@ def _paragraph(analysis: Analysis) -> str:
     elif strain:
         drift = "with" if strain.get("drift_compensation") else "without"
         closure = strain.get("avc_after_ed_s")
+        mirrored = ", in a picture that is displayed mirrored" if how.get("mirrored") else ""
         end = "the end-systole of the heart phases" if closure is None else f"{closure:g} s after end-diastole"
         parts.append(
             f"Strain is {strain.get('kind')}, in percent of the end-diastolic length, negative for shortening, {drift} "
             f"compensation of linear drift, its lengths smoothed by {strain.get('smoothing_s'):g} s; aortic valve "
-            f"closure was taken at {end}. Segments follow the {how.get('segment_model')}-segment model."
+            f"closure was taken at {end}. Segments follow the {how.get('segment_model')}-segment model{mirrored}."
         )
     if analysis.keypoints is None:
         parts.append("Volumes of a single view take the ventricle as round about its long axis.")
