@@ -64,8 +64,8 @@ def _paragraph(analysis: Analysis) -> str:
     ]
     if analysis.tracks:
         lines = ", ".join(plain_name(layer) for layer in analysis.tracks)
-        held = facts.get("held_on_outline", 0)
-        anchored = f" and, across the wall, moved {100 * held:.0f} % of the way to its segmented outline" if held else ""
+        held = 100 * facts.get("held_on_outline", 0)
+        anchored = f" and, across the wall, moved {held:.0f} % of the way to its segmented outline" if held else ""
         parts.append(
             f"The heart was segmented by {options.get('segmenter', 'given masks')}, and points along the lines of the "
             f"wall ({lines}) were tracked by {options.get('tracker', 'a tracker')}{anchored}."
