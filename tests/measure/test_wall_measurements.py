@@ -58,6 +58,14 @@ def test_everything_that_can_be_measured_on_a_wall_is(result):
     assert all(row.view is View.A4C for row in result.measurements)
 
 
+def test_radial_strain_of_apical_views_is_never_sure_and_scores_do_not_inherit_that(result):
+    radial = [row for row in result.measurements if "radial" in row.name]
+    assert radial
+    assert all(row.status is Status.LOW_CONFIDENCE and "about half of what it is" in row.reason for row in radial)
+    scores = [row for row in result.measurements if row.name == "wall_motion_score"]
+    assert not any("about half" in row.reason for row in scores)
+
+
 def test_choices_are_stated_in_the_method():
     options = StrainOptions(kind="natural", drift_compensation=False, smoothing_s=0.02, avc_after_ed_s=0.3)
     found = wall_measurements({Layer.MID_WALL: lines()[Layer.MID_WALL]}, PHASES, TIMES, None, options=options)
