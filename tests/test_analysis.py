@@ -90,7 +90,7 @@ def test_a_real_clip_without_pixel_size_has_strain_and_ejection_fraction_but_no_
 
 def test_names_of_segments_are_doubted_in_a_mirrored_picture_and_nothing_else_is(echo_data):
     clip = em.read_clip(echo_data / "clips" / "apical4_echotracker_45f.mp4", view="A4C")
-    few = clip.with_(frames=np.ascontiguousarray(clip.frames[::3, :, ::-1]), times_s=clip.times_s[::3])
+    few = clip.with_(frames=np.ascontiguousarray(clip.frames[::4, ::2, ::-2]), times_s=clip.times_s[::4])
     result = em.analyze(few)
     named = [m for m in result.measurements if m.segment is not None and m.status is not Status.NOT_MEASURABLE]
     assert named

@@ -76,7 +76,7 @@ def test_a_mirrored_picture_is_told_of_a_four_chamber_view_alone(monkeypatch):
 
 
 def test_real_recordings_are_displayed_as_they_are(echo_data):
-    frames = list(read_camus(echo_data / "CAMUS_public", "validation"))[::10]
+    frames = list(read_camus(echo_data / "CAMUS_public", "validation"))[::25]
     clips = [frame.clip for frame in frames]
     clips.append(read_clip(echo_data / "clips" / "apical4_echotracker_45f.mp4"))
     clips.append(read_clip(get_testdata_file("examples_ybr_color.dcm", download=False)))

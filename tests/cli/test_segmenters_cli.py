@@ -34,6 +34,7 @@ def test_few_labels_gives_a_table_paired_tests_and_a_figure(hearts, tmp_path):
     assert (out / "unet-40-both-0" / "model.safetensors").is_file()
 
 
+@pytest.mark.slow
 def test_methods_begin_as_one_unet(hearts, tmp_path):
     out = tmp_path / "study"
     done = run(

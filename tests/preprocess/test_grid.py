@@ -1,10 +1,13 @@
 """What a model is shown of a frame: the whole fan, also where a part of it is too dark to be found."""
 
+import gc
+
 import numpy as np
 import pytest
 
 from echomotion.core import Clip
-from echomotion.preprocess.grid import to_model_grid, whole_fan
+from echomotion.preprocess import grid
+from echomotion.preprocess.grid import Fan, fan_of, to_model_grid, whole_fan
 from echomotion.preprocess.sector import Sector, find_sector
 
 FAN = Sector((220.0, 8.0), (-0.65, 0.65), 4.0, 330.0, (350, 440))
@@ -48,6 +51,19 @@ def test_a_fan_that_hangs_upside_down_is_turned_over(rng):
     points = np.array([[100.0, 30.0], [340.0, 300.0]])
     mirrored = points * [1, -1] + [0, FAN.shape[0] - 1]
     np.testing.assert_allclose(there.to_grid(mirrored), geometry.to_grid(points))
+
+
+def test_the_fan_of_a_clip_is_found_once_and_forgotten_with_it(rng, monkeypatch):
+    asked = []
+    monkeypatch.setattr(grid, "find_sector", lambda *given, **options: asked.append(1))
+    clip = _clip(rng)
+    assert fan_of(clip) == fan_of(clip) == Fan(None, False)
+    # Upright, and turned over.
+    assert len(asked) == 2
+    kept = len(grid._fans)
+    del clip
+    gc.collect()
+    assert len(grid._fans) == kept - 1
 
 
 def test_a_fan_that_is_whole_stays_as_it_was_found():

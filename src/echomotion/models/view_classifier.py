@@ -18,7 +18,7 @@ from echomotion.core import Clip, ModelError
 from echomotion.models.base import ViewClassifier, ViewGuess
 from echomotion.models.registry import register
 from echomotion.models.weights import Weights
-from echomotion.preprocess.grid import to_model_grid
+from echomotion.preprocess.grid import fan_of, to_model_grid
 
 APICAL, LONG_AXIS, SHORT_AXIS, OTHER = "apical", "parasternal_long_axis", "short_axis", "other"
 KINDS = (APICAL, LONG_AXIS, SHORT_AXIS, OTHER)
@@ -104,7 +104,7 @@ class FrameClassifier:
         """See :class:`echomotion.models.base.ViewClassifier`."""
         chosen = np.unique(np.linspace(0, clip.n_frames - 1, self.options.frames).round().astype(int))
         few = clip.with_(frames=clip.frames[chosen], times_s=clip.times_s[chosen])
-        frames, _ = to_model_grid(few, (SIDE, SIDE))
+        frames, _ = to_model_grid(few, (SIDE, SIDE), fan_of(clip))
         mean = self.network(torch.from_numpy(frames)[:, None].float() / 255).softmax(dim=1).mean(dim=0)
         found = {kind: float(value) for kind, value in zip(self.kinds, mean, strict=True)}
         best = max(found, key=lambda kind: found[kind])

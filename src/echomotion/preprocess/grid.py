@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,19 +45,46 @@ def model_geometry(clip: Clip, grid_shape: tuple[int, int], sector: Sector | Non
     return Geometry.letterbox(clip.shape, box, grid_shape, clip.pixel_aspect)
 
 
-def to_model_grid(clip: Clip, grid_shape: tuple[int, int]) -> tuple[NDArray[np.uint8], Geometry]:
+class Fan(NamedTuple):
+    """The whole fan of a clip, None where there is none, and whether it is that of the clip turned upside down."""
+
+    sector: Sector | None
+    upside_down: bool
+
+
+# By the identity of the clip, as long as it lives: models ask for the fan of one clip one after the other.
+_fans: dict[int, Fan] = {}
+
+
+def fan_of(clip: Clip) -> Fan:
+    """The fan that models are shown of a clip; found once, since a clip never changes."""
+    key = id(clip)
+    if key not in _fans:
+        _fans[key] = _found(clip)
+        weakref.finalize(clip, _fans.pop, key, None)
+    return _fans[key]
+
+
+def _found(clip: Clip) -> Fan:
+    sector = find_sector(clip.frames, pixel_aspect=clip.pixel_aspect)
+    if sector is not None:
+        return Fan(whole_fan(sector), False)
+    turned = find_sector(np.ascontiguousarray(clip.frames[:, ::-1]), pixel_aspect=clip.pixel_aspect)
+    return Fan(None if turned is None else whole_fan(turned), turned is not None)
+
+
+def to_model_grid(
+    clip: Clip, grid_shape: tuple[int, int], fan: Fan | None = None
+) -> tuple[NDArray[np.uint8], Geometry]:
     """Frames on the model's grid, uint8 (T, h, w), with what lies outside the fan blackened, and the map there.
 
-    A fan that hangs upside down, its tip below, is turned over: networks have seen hearts under the probe alone.
+    A fan that hangs upside down, its tip below, is turned over: networks have seen hearts under the probe alone. `fan`
+    is that of the clip unless that of a longer one is given.
     """
-    placed = Geometry.identity(clip.shape)
-    sector = find_sector(clip.frames, pixel_aspect=clip.pixel_aspect)
-    if sector is None:
-        turned = clip.with_(frames=np.ascontiguousarray(clip.frames[:, ::-1]))
-        sector = find_sector(turned.frames, pixel_aspect=clip.pixel_aspect)
-        if sector is not None:
-            clip, placed = turned, Geometry.upside_down(clip.shape)
-    sector = None if sector is None else whole_fan(sector)
-    frames = clip.frames if sector is None else mask_outside(clip.frames, sector)
+    sector, upside_down = fan or fan_of(clip)
+    frames, placed = clip.frames, Geometry.identity(clip.shape)
+    if upside_down:
+        frames, placed = np.ascontiguousarray(frames[:, ::-1]), Geometry.upside_down(clip.shape)
+    frames = frames if sector is None else mask_outside(frames, sector)
     geometry = model_geometry(clip, grid_shape, sector)
     return np.stack([geometry.warp(frame) for frame in frames]), placed.then(geometry)
