@@ -49,6 +49,7 @@ class _Blind:
         return Keypoints(xy.astype(np.float32), np.ones(xy.shape[:2], np.float32), PARASTERNAL_POINTS)
 
 
+@pytest.mark.slow
 def test_recordings_hold_a_whole_beat_and_a_stopped_run_is_taken_up(tmp_path, monkeypatch):
     monkeypatch.setattr("echomotion.evaluation.cohort.SHAPE", (48, 64))
     tables = cohort_tables(tmp_path, {"blind": _Blind()}, 11)
